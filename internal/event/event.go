@@ -1,0 +1,127 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package event holds the nouns that travel from the kernel through the
+// pipeline: process identities, samples and lifecycle events.
+package event
+
+import (
+	"bytes"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/completion"
+)
+
+// KTime is nanoseconds on CLOCK_MONOTONIC, the clock of all event stamps.
+type KTime = completion.KTime
+
+// BootTime is nanoseconds on CLOCK_BOOTTIME. It occurs only inside identities
+// and is never compared with a KTime.
+type BootTime uint64
+
+// ProcID identifies one process instance for all time. PIDs are reused; a PID
+// together with its start time is not.
+type ProcID struct {
+	// PID is what the kernel calls tgid, in the initial PID namespace.
+	PID uint32
+	// Start is the start_boottime of the thread group leader.
+	Start BootTime
+}
+
+// Generation counts the execs of an instance: the kernel's self_exec_id. A fork
+// starts with the generation of its parent.
+type Generation uint64
+
+// CommLen is the kernel's TASK_COMM_LEN.
+const CommLen = 16
+
+// Comm is a task name, padded with zero bytes.
+type Comm [CommLen]byte
+
+// String returns the name up to its first zero byte.
+func (c Comm) String() string {
+	if i := bytes.IndexByte(c[:], 0); i >= 0 {
+		return string(c[:i])
+	}
+	return string(c[:])
+}
+
+// UserStack says why a sample has the user frames it has.
+type UserStack uint8
+
+// The kernel side decides among these; the values are part of the wire format.
+const (
+	// UserTaken: Sample.User is what the unwinder found.
+	UserTaken UserStack = iota
+	// UserNone: a kernel thread or worker, there is no user stack.
+	UserNone
+	// UserExec: the task was inside exec, its registers and its memory belong to
+	// different images.
+	UserExec
+	// UserExit: the task had given up its memory.
+	UserExit
+	// UserFailed: the kernel could not walk the stack.
+	UserFailed
+)
+
+// Sample is one tick of one CPU's clock that hit a task.
+type Sample struct {
+	KTime      KTime
+	Proc       ProcID
+	Generation Generation
+	// TID is the thread's id in the initial PID namespace (kernel: pid).
+	TID uint32
+	CPU uint32
+	// Comm is the name of the thread.
+	Comm Comm
+	// Worker is set for tasks that never run user code (kthreads, io workers).
+	Worker    bool
+	UserStack UserStack
+	// Kernel and User hold instruction addresses, innermost first. They alias
+	// the Batch or buffer that holds the sample.
+	Kernel, User []uint64
+}
+
+// Kind tells lifecycle events apart; the values are part of the wire format.
+type Kind uint8
+
+const (
+	// Fork: Proc is a new process, a copy of Parent at ParentGeneration.
+	Fork Kind = iota + 1
+	// Exec: from here on Proc runs Generation; the old image is gone. It is
+	// stamped before the new image's first mapping.
+	Exec
+	// Exit: the last thread of Proc is on its way out. From here on the PID may
+	// soon name another process.
+	Exit
+	// Free: the kernel frees Proc; no sample of it can come after.
+	Free
+)
+
+// Lifecycle is a change in the life of a process.
+type Lifecycle struct {
+	Kind       Kind
+	KTime      KTime
+	Proc       ProcID
+	Generation Generation
+	// Parent and ParentGeneration are set for Fork.
+	Parent           ProcID
+	ParentGeneration Generation
+	// Comm is the name of the leader: at birth for Fork, the new one for Exec.
+	Comm Comm
+	// Worker is set in Fork for tasks that never run user code.
+	Worker bool
+}
+
+// Batch is what one drain of the buffers brought, in no particular order. It is
+// reused: who keeps a sample copies its frames.
+type Batch struct {
+	Samples   []Sample
+	Lifecycle []Lifecycle
+	// Frames is the memory behind the samples' stacks.
+	Frames []uint64
+}
+
+// Reset empties the batch and keeps its memory.
+func (b *Batch) Reset() {
+	b.Samples, b.Lifecycle, b.Frames = b.Samples[:0], b.Lifecycle[:0], b.Frames[:0]
+}

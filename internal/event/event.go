@@ -112,6 +112,14 @@ type Lifecycle struct {
 	Worker bool
 }
 
+// Task is a process that exists, as an iteration over all tasks shows it.
+type Task struct {
+	Proc       ProcID
+	Generation Generation
+	Comm       Comm
+	Worker     bool
+}
+
 // Batch is what one drain of the buffers brought, in no particular order. It is
 // reused: who keeps a sample copies its frames.
 type Batch struct {

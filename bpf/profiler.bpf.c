@@ -1,0 +1,276 @@
+//go:build ignore
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+// Copyright The ebpf_profiler authors
+
+#include "kernel.h"
+#include "wire.h"
+
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+
+#define FRAMES_SIZE (MAX_FRAMES * sizeof(__u64))
+
+/* PF_* bits of tasks that never run user code; they differ between kernels. */
+const volatile __u32 worker_flags = 0;
+
+struct ring {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+};
+
+/*
+ * One ring per CPU, so CPUs never contend. The array is also the barrier: an
+ * update of an element returns after every program that was running has ended
+ * (maybe_wait_bpf_programs in kernel/bpf/syscall.c, v5.10 to v6.18).
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__uint(key_size, sizeof(__u32));
+	__array(values, struct ring);
+} rings SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct wire_counters);
+} counters SEC(".maps");
+
+/* The sampler alone uses it: bpf_prog_active keeps it from nesting. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct wire_sample);
+} scratch SEC(".maps");
+
+#define count(counters, field) __sync_fetch_and_add(&(counters)->field, 1)
+
+static __always_inline struct wire_counters *cpu_counters(__u32 cpu)
+{
+	return bpf_map_lookup_elem(&counters, &cpu);
+}
+
+/*
+ * A task whose thread_pid is gone has been released: its leader may be freed
+ * memory, so group_leader must not be followed unless it is the task itself.
+ * Otherwise RCU keeps the leader valid for this program.
+ */
+static __always_inline struct task_struct *leader_of(struct task_struct *task)
+{
+	struct pid *thread_pid = BPF_CORE_READ(task, thread_pid);
+	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+
+	if (!thread_pid && leader != task)
+		return NULL;
+	return leader;
+}
+
+static __always_inline enum wire_user_stack user_stack_of(struct task_struct *task, __u8 worker)
+{
+	if (worker)
+		return USER_NONE;
+	/* Saved registers of the old image, memory of the new one. */
+	if (BPF_CORE_READ_BITFIELD_PROBED(task, in_execve))
+		return USER_EXEC;
+	if (!BPF_CORE_READ(task, mm))
+		return USER_EXIT;
+	return USER_TAKEN;
+}
+
+/* The number of frames that a stack walk of size bytes brought; 0 on error. */
+static __always_inline __u32 frames_in(long size)
+{
+	if (size < 0 || size > FRAMES_SIZE)
+		return 0;
+	return (__u32)size / sizeof(__u64);
+}
+
+static __always_inline void take_stacks(void *ctx, struct wire_sample *sample)
+{
+	__u32 kernel, user = 0;
+	long size;
+
+	kernel = frames_in(bpf_get_stack(ctx, sample->frames, FRAMES_SIZE, 0));
+	if (sample->head.user_stack == USER_TAKEN) {
+		/* The bound that frames_in gave is lost to the verifier in a spill. */
+		barrier_var(kernel);
+		if (kernel > MAX_FRAMES)
+			return;
+		size = bpf_get_stack(ctx, &sample->frames[kernel], FRAMES_SIZE, BPF_F_USER_STACK);
+		if (size <= 0)
+			sample->head.user_stack = USER_FAILED;
+		user = frames_in(size);
+	}
+	sample->kernel_frames = kernel;
+	sample->user_frames = user;
+}
+
+static __always_inline long submit_sample(__u32 cpu, struct wire_sample *sample)
+{
+	__u64 size = sizeof(*sample) - sizeof(sample->frames);
+	void *ring = bpf_map_lookup_elem(&rings, &cpu);
+
+	if (!ring)
+		return -1;
+	size += sizeof(__u64) * ((__u32)sample->kernel_frames + sample->user_frames);
+	barrier_var(size);
+	if (size > sizeof(*sample))
+		return -1;
+	return bpf_ringbuf_output(ring, sample, size, BPF_RB_NO_WAKEUP);
+}
+
+SEC("perf_event")
+int sample_cpu(void *ctx)
+{
+	__u64 ktime = bpf_ktime_get_ns();
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
+	__u32 cpu = bpf_get_smp_processor_id(), zero = 0;
+	struct task_struct *task, *leader;
+	struct wire_counters *counters;
+	struct wire_sample *sample;
+
+	counters = cpu_counters(cpu);
+	sample = bpf_map_lookup_elem(&scratch, &zero);
+	if (!counters || !sample)
+		return 0;
+	if (!(__u32)pid_tgid) {
+		count(counters, idle);
+		return 0;
+	}
+	task = (void *)bpf_get_current_task();
+	leader = leader_of(task);
+	if (!leader) {
+		count(counters, released);
+		return 0;
+	}
+	sample->head.ktime = ktime;
+	sample->head.start = BPF_CORE_READ(leader, start_boottime);
+	sample->head.generation = BPF_CORE_READ(task, self_exec_id);
+	sample->head.pid = pid_tgid >> 32;
+	sample->head.kind = KIND_SAMPLE;
+	sample->head.worker = !!(BPF_CORE_READ(task, flags) & worker_flags);
+	sample->head.user_stack = user_stack_of(task, sample->head.worker);
+	bpf_get_current_comm(sample->head.comm, sizeof(sample->head.comm));
+	sample->tid = (__u32)pid_tgid;
+	take_stacks(ctx, sample);
+	if (submit_sample(cpu, sample))
+		count(counters, ring_full);
+	else
+		count(counters, submitted);
+	return 0;
+}
+
+/* Lifecycle programs nest and may be preempted: they build on the stack. */
+static __always_inline void submit_lifecycle(struct wire_lifecycle *record)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct wire_counters *counters = cpu_counters(cpu);
+	void *ring = bpf_map_lookup_elem(&rings, &cpu);
+
+	if (!counters)
+		return;
+	if (ring && !bpf_ringbuf_output(ring, record, sizeof(*record), BPF_RB_NO_WAKEUP))
+		count(counters, lifecycle_submitted);
+	else
+		count(counters, lifecycle_lost);
+}
+
+static __always_inline void describe(struct wire_lifecycle *record, enum wire_kind kind,
+				     struct task_struct *leader)
+{
+	record->head.kind = kind;
+	record->head.start = leader->start_boottime;
+	record->head.pid = leader->tgid;
+	record->head.generation = leader->self_exec_id;
+	record->head.worker = !!(leader->flags & worker_flags);
+	bpf_probe_read_kernel(record->head.comm, sizeof(record->head.comm), leader->comm);
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child)
+{
+	struct wire_lifecycle record = { .head.ktime = bpf_ktime_get_ns() };
+
+	if (child->pid != child->tgid)
+		return 0;
+	describe(&record, KIND_FORK, child);
+	record.parent_start = parent->group_leader->start_boottime;
+	record.parent_generation = parent->self_exec_id;
+	record.parent_pid = parent->tgid;
+	submit_lifecycle(&record);
+	return 0;
+}
+
+/*
+ * Exec names its task in begin_new_exec (fs/exec.c, v5.10 to v6.18), under
+ * exec_update_lock, after the old memory is gone and before the new image's
+ * first mapping; self_exec_id moves right after.
+ */
+SEC("tp_btf/task_rename")
+int BPF_PROG(process_exec, struct task_struct *task, const char *comm)
+{
+	struct wire_lifecycle record = { .head.ktime = bpf_ktime_get_ns() };
+
+	if (!BPF_CORE_READ_BITFIELD(task, in_execve))
+		return 0;
+	describe(&record, KIND_EXEC, task);
+	record.head.generation++;
+	bpf_probe_read_kernel_str(record.head.comm, sizeof(record.head.comm), comm);
+	submit_lifecycle(&record);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(process_exit, struct task_struct *task)
+{
+	struct wire_lifecycle record = { .head.ktime = bpf_ktime_get_ns() };
+
+	/* The last threads to leave may all see 0: user space takes the first. */
+	if (task->signal->live.counter)
+		return 0;
+	describe(&record, KIND_EXIT, task->group_leader);
+	submit_lifecycle(&record);
+	return 0;
+}
+
+/*
+ * After an exec by another thread the old leader has the same tgid and start,
+ * but a pid of its own: only the real leader's end is the end.
+ */
+SEC("tp_btf/sched_process_free")
+int BPF_PROG(process_free, struct task_struct *task)
+{
+	struct wire_lifecycle record = { .head.ktime = bpf_ktime_get_ns() };
+
+	if (task->pid != task->tgid)
+		return 0;
+	describe(&record, KIND_FREE, task);
+	submit_lifecycle(&record);
+	return 0;
+}
+
+/* One row per process, for the scan at start and for reconciliation. */
+SEC("iter/task")
+int dump_processes(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct wire_lifecycle row = {};
+
+	if (!task || task->pid != task->tgid)
+		return 0;
+	row.head.ktime = bpf_ktime_get_ns();
+	describe(&row, KIND_SAMPLE, task);
+	bpf_seq_write(ctx->meta->seq, &row.head, sizeof(row.head));
+	return 0;
+}
+
+/* Keeps types that no map mentions in the object's type information. */
+const struct wire_lifecycle *unused_lifecycle __attribute__((unused));
+const enum wire_kind *unused_kind __attribute__((unused));
+const enum wire_user_stack *unused_user_stack __attribute__((unused));
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,17 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !linux
+
+// Package preflight checks what the profiler needs of the host.
+package preflight
+
+import (
+	"errors"
+	"runtime"
+)
+
+// Check returns the one failure of every other system.
+func Check() []error {
+	return []error{errors.New("ebpf_profiler profiles Linux hosts only, this is " + runtime.GOOS)}
+}

@@ -1,0 +1,58 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package source
+
+import (
+	"fmt"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/bpf"
+)
+
+// Counters reads the ledger of the kernel side.
+func (k *Kernel) Counters() (Counters, error) {
+	total := Counters{Drained: k.drained, Undecoded: k.undecoded}
+	for i, b := range k.buffers {
+		expected, err := k.clocks[i].expected()
+		if err != nil {
+			return total, err
+		}
+		var c bpf.ProfilerWireCounters
+		if err := k.objects.Counters.Lookup(b.cpu, &c); err != nil {
+			return total, fmt.Errorf("read the counters of CPU %d: %w", b.cpu, err)
+		}
+		total.Submitted += c.Submitted
+		total.Idle += c.Idle
+		total.Released += c.Released
+		total.RingFull += c.RingFull
+		total.LifecycleLost += c.LifecycleLost
+		total.Unfired += k.clocks[i].missed(expected, c.Submitted+c.Idle+c.Released+c.RingFull)
+	}
+	// A record can be read before the program that sent it has counted it.
+	total.Submitted = max(total.Submitted, total.Drained)
+	for _, program := range k.objects.lifecyclePrograms() {
+		total.LifecycleMissed += recursionMisses(program)
+	}
+	return total, nil
+}
+
+func (c *clock) missed(expected, taken uint64) uint64 {
+	if expected > taken {
+		c.unfired = max(c.unfired, expected-taken)
+	}
+	return c.unfired
+}
+
+// recursionMisses is how often the kernel skipped a program because it was
+// running on that CPU already; 0 where the kernel does not tell (before 5.12).
+func recursionMisses(program *ebpf.Program) uint64 {
+	stats, err := program.Stats()
+	if err != nil {
+		return 0
+	}
+	return stats.RecursionMisses
+}

@@ -1,0 +1,131 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package source
+
+import (
+	"encoding/binary"
+	"unsafe"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/bpf"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+)
+
+// Offsets come from the types generated from the object's own type information.
+const (
+	headSize      = int(unsafe.Sizeof(bpf.ProfilerWireHead{}))
+	lifecycleSize = int(unsafe.Sizeof(bpf.ProfilerWireLifecycle{}))
+	sampleSize    = int(unsafe.Offsetof(bpf.ProfilerWireSample{}.Frames))
+	maxFrames     = len(bpf.ProfilerWireSample{}.Frames)
+
+	atKTime      = int(unsafe.Offsetof(bpf.ProfilerWireHead{}.Ktime))
+	atStart      = int(unsafe.Offsetof(bpf.ProfilerWireHead{}.Start))
+	atGeneration = int(unsafe.Offsetof(bpf.ProfilerWireHead{}.Generation))
+	atPID        = int(unsafe.Offsetof(bpf.ProfilerWireHead{}.Pid))
+	atKind       = int(unsafe.Offsetof(bpf.ProfilerWireHead{}.Kind))
+	atWorker     = int(unsafe.Offsetof(bpf.ProfilerWireHead{}.Worker))
+	atUserStack  = int(unsafe.Offsetof(bpf.ProfilerWireHead{}.UserStack))
+	atComm       = int(unsafe.Offsetof(bpf.ProfilerWireHead{}.Comm))
+
+	atTID          = int(unsafe.Offsetof(bpf.ProfilerWireSample{}.Tid))
+	atKernelFrames = int(unsafe.Offsetof(bpf.ProfilerWireSample{}.KernelFrames))
+	atUserFrames   = int(unsafe.Offsetof(bpf.ProfilerWireSample{}.UserFrames))
+
+	atParentStart      = int(unsafe.Offsetof(bpf.ProfilerWireLifecycle{}.ParentStart))
+	atParentGeneration = int(unsafe.Offsetof(bpf.ProfilerWireLifecycle{}.ParentGeneration))
+	atParentPID        = int(unsafe.Offsetof(bpf.ProfilerWireLifecycle{}.ParentPid))
+)
+
+var host = binary.NativeEndian
+
+// decode appends a record to the batch. It returns false for a record that the
+// programs of this build do not write.
+func decode(record []byte, cpu uint32, batch *event.Batch) bool {
+	if len(record) < headSize {
+		return false
+	}
+	switch kind := bpf.ProfilerWireKind(record[atKind]); kind {
+	case bpf.ProfilerWireKindKIND_SAMPLE:
+		return decodeSample(record, cpu, batch)
+	case bpf.ProfilerWireKindKIND_FORK, bpf.ProfilerWireKindKIND_EXEC,
+		bpf.ProfilerWireKindKIND_EXIT, bpf.ProfilerWireKindKIND_FREE:
+		return decodeLifecycle(record, batch)
+	default:
+		return false
+	}
+}
+
+func decodeSample(record []byte, cpu uint32, batch *event.Batch) bool {
+	if len(record) < sampleSize {
+		return false
+	}
+	kernel := int(host.Uint16(record[atKernelFrames:]))
+	user := int(host.Uint16(record[atUserFrames:]))
+	frames := record[sampleSize:]
+	if kernel+user > maxFrames || len(frames) < 8*(kernel+user) {
+		return false
+	}
+	from := len(batch.Frames)
+	for ; len(batch.Frames) < from+kernel+user; frames = frames[8:] {
+		batch.Frames = append(batch.Frames, host.Uint64(frames))
+	}
+	// The capacity ends with each stack: nobody appends into the next one. When
+	// Frames grows, earlier stacks keep the memory they had.
+	stack := batch.Frames[from:len(batch.Frames):len(batch.Frames)]
+	batch.Samples = append(batch.Samples, event.Sample{
+		KTime:      event.KTime(host.Uint64(record[atKTime:])),
+		Proc:       decodeProc(record),
+		Generation: event.Generation(host.Uint64(record[atGeneration:])),
+		TID:        host.Uint32(record[atTID:]),
+		CPU:        cpu,
+		Comm:       decodeComm(record),
+		Worker:     record[atWorker] != 0,
+		UserStack:  event.UserStack(record[atUserStack]),
+		Kernel:     stack[:kernel:kernel],
+		User:       stack[kernel:],
+	})
+	return true
+}
+
+func decodeLifecycle(record []byte, batch *event.Batch) bool {
+	if len(record) < lifecycleSize {
+		return false
+	}
+	batch.Lifecycle = append(batch.Lifecycle, event.Lifecycle{
+		Kind:       event.Kind(record[atKind]),
+		KTime:      event.KTime(host.Uint64(record[atKTime:])),
+		Proc:       decodeProc(record),
+		Generation: event.Generation(host.Uint64(record[atGeneration:])),
+		Parent: event.ProcID{
+			PID:   host.Uint32(record[atParentPID:]),
+			Start: event.BootTime(host.Uint64(record[atParentStart:])),
+		},
+		ParentGeneration: event.Generation(host.Uint64(record[atParentGeneration:])),
+		Comm:             decodeComm(record),
+		Worker:           record[atWorker] != 0,
+	})
+	return true
+}
+
+// decodeTask reads a row of the task iterator.
+func decodeTask(row []byte) event.Task {
+	return event.Task{
+		Proc:       decodeProc(row),
+		Generation: event.Generation(host.Uint64(row[atGeneration:])),
+		Comm:       decodeComm(row),
+		Worker:     row[atWorker] != 0,
+	}
+}
+
+func decodeProc(record []byte) event.ProcID {
+	return event.ProcID{
+		PID:   host.Uint32(record[atPID:]),
+		Start: event.BootTime(host.Uint64(record[atStart:])),
+	}
+}
+
+func decodeComm(record []byte) event.Comm {
+	return event.Comm(record[atComm : atComm+event.CommLen])
+}

@@ -1,0 +1,74 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package source
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+)
+
+// needRoot skips where there is no privilege to test with; CI must have it.
+func needRoot(t testing.TB) {
+	t.Helper()
+	if os.Geteuid() == 0 {
+		return
+	}
+	if os.Getenv("CI") != "" {
+		t.Fatal("this test needs root, and CI must not skip it")
+	}
+	t.Skip("this test needs root")
+}
+
+func open(t testing.TB, s Settings) *Kernel {
+	t.Helper()
+	needRoot(t)
+	k, err := Open(s)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, k.Close()) })
+	return k
+}
+
+func TestTheBarrierWaits(t *testing.T) {
+	needRoot(t)
+	for range 5 {
+		require.NoError(t, testBarrier())
+	}
+}
+
+func TestEverySampleTakenIsDrained(t *testing.T) {
+	k := open(t, Settings{SamplesPerSecond: 997, PollInterval: 10 * time.Millisecond})
+	start := time.Now()
+	var batch event.Batch
+	for time.Since(start) < time.Second {
+		time.Sleep(10 * time.Millisecond)
+		for i := range k.Buffers() {
+			k.Drain(i, &batch)
+		}
+	}
+	require.NoError(t, k.Stop())
+	require.NoError(t, k.Barrier())
+	for i := range k.Buffers() {
+		k.Drain(i, &batch)
+	}
+	c, err := k.Counters()
+	require.NoError(t, err)
+	t.Logf("%+v, batch %d samples %d lifecycle", c, len(batch.Samples), len(batch.Lifecycle))
+	require.Equal(t, c.Submitted, uint64(len(batch.Samples)))
+	require.Zero(t, c.RingFull)
+	require.Zero(t, c.Undecoded)
+	require.InDelta(t, 997*len(k.buffers), c.Expected(), 100)
+	tasks, err := k.Tasks()
+	require.NoError(t, err)
+	t.Log(len(tasks), tasks[0].Comm, k.Now())
+	for _, s := range batch.Samples[:min(5, len(batch.Samples))] {
+		t.Logf("%d %v %s kernel %d user %d %d", s.KTime, s.Proc, s.Comm, len(s.Kernel), len(s.User), s.UserStack)
+	}
+}

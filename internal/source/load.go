@@ -1,0 +1,79 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package source
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/features"
+	"github.com/cilium/ebpf/rlimit"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/bpf"
+)
+
+// objects are the programs and maps in the kernel.
+type objects struct {
+	bpf.ProfilerPrograms
+	bpf.ProfilerMaps
+}
+
+func (o *objects) Close() error {
+	return errors.Join(o.ProfilerPrograms.Close(), o.ProfilerMaps.Close())
+}
+
+// load puts programs and maps into the kernel, sized for the CPUs.
+func load(s Settings, cpus []int) (*objects, error) {
+	// Before 5.11 the memory of maps counts against RLIMIT_MEMLOCK.
+	if err := rlimit.RemoveMemlock(); err != nil {
+		return nil, explain(fmt.Errorf("lift the limit of locked memory: %w", err))
+	}
+	spec, err := bpf.LoadProfiler()
+	if err != nil {
+		return nil, fmt.Errorf("read the embedded programs: %w", err)
+	}
+	entries := uint32(slices.Max(cpus) + 1)
+	spec.Maps[bpf.ProfilerMapRings].MaxEntries = entries
+	spec.Maps[bpf.ProfilerMapRings].InnerMap.MaxEntries = uint32(s.ringSize())
+	spec.Maps[bpf.ProfilerMapCounters].MaxEntries = entries
+	version, err := features.LinuxVersionCode()
+	if err != nil {
+		return nil, fmt.Errorf("read the kernel's version: %w", err)
+	}
+	if err := spec.Variables[bpf.ProfilerVarWorkerFlags].Set(workerFlags(version)); err != nil {
+		return nil, fmt.Errorf("set %s: %w", bpf.ProfilerVarWorkerFlags, err)
+	}
+	var o objects
+	if err := spec.LoadAndAssign(&o, nil); err != nil {
+		return nil, explain(fmt.Errorf("load the programs: %w", err))
+	}
+	return &o, nil
+}
+
+// workerFlags are the PF_* bits in include/linux/sched.h of tasks that never run
+// user code. A version is coded as in KERNEL_VERSION.
+func workerFlags(version uint32) uint32 {
+	const (
+		kthread    = 0x0020_0000
+		ioWorker   = 0x0000_0010 // not a kthread since 5.12
+		userWorker = 0x0000_4000 // since 6.4, before that another flag
+	)
+	flags := uint32(kthread)
+	if version >= 5<<16|12<<8 {
+		flags |= ioWorker
+	}
+	if version >= 6<<16|4<<8 {
+		flags |= userWorker
+	}
+	return flags
+}
+
+// lifecyclePrograms are those whose skipped runs lose lifecycle records.
+func (o *objects) lifecyclePrograms() []*ebpf.Program {
+	return []*ebpf.Program{o.ProcessFork, o.ProcessExec, o.ProcessExit, o.ProcessFree}
+}

@@ -1,0 +1,84 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package source is the kernel edge: it loads and attaches the programs, opens
+// the sampling events, waits for grace periods, and drains every buffer into
+// batches of events.
+//
+// A Source is used by one goroutine, with the exception of Barrier, which blocks
+// for a grace period and has a goroutine of its own.
+package source
+
+import (
+	"time"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+)
+
+// Settings are what the kernel side needs to know.
+type Settings struct {
+	SamplesPerSecond int
+	PollInterval     time.Duration
+	// RingBufferSize is bytes per CPU, a power of two; 0 derives it.
+	RingBufferSize int
+}
+
+// Period is the time between two samples of one CPU.
+func (s Settings) Period() time.Duration {
+	return time.Second / time.Duration(s.SamplesPerSecond)
+}
+
+// Counters are what the kernel side counted since the source was opened, summed
+// over CPUs.
+type Counters struct {
+	// Submitted, Idle, Released and RingFull count the runs of the sampler by
+	// what became of them: sent, hit the idle task, hit a thread that no longer
+	// had an identity, found no room.
+	Submitted, Idle, Released, RingFull uint64
+	// Unfired is how often the sampler should have run and did not.
+	Unfired uint64
+	// LifecycleLost counts lifecycle records that found no room.
+	LifecycleLost uint64
+	// LifecycleMissed counts runs of lifecycle programs the kernel skipped.
+	LifecycleMissed uint64
+	// Undecoded counts records that were read but not understood.
+	Undecoded uint64
+	// Drained counts samples read from the buffers.
+	Drained uint64
+}
+
+// Taken is the number of runs of the sampler.
+func (c Counters) Taken() uint64 { return c.Submitted + c.Idle + c.Released + c.RingFull }
+
+// Expected is the number of runs that time and rate called for.
+func (c Counters) Expected() uint64 { return c.Taken() + c.Unfired }
+
+const (
+	minRingSize = 256 << 10
+	maxRingSize = 1 << 30
+	// maxRecord is the largest record with its header, see bpf/wire.h.
+	maxRecord = 56 + 16*127 + recordHeader
+)
+
+// ringSize derives the bytes per CPU that hold twice the samples between two
+// drains at full depth, a late wake-up included, and some lifecycle records.
+func (s Settings) ringSize() int {
+	if s.RingBufferSize > 0 {
+		return s.RingBufferSize
+	}
+	const wakeUp = 250 * time.Millisecond
+	samples := float64(s.SamplesPerSecond) * (s.PollInterval + wakeUp).Seconds()
+	size := minRingSize
+	for size < maxRingSize && float64(size) < 2*samples*maxRecord {
+		size *= 2
+	}
+	return size
+}
+
+// BatchSamples is how many samples a drain puts into one batch at most.
+const BatchSamples = 4096
+
+// full reports whether a batch should be handed on before it grows further.
+func full(b *event.Batch) bool {
+	return len(b.Samples) >= BatchSamples || len(b.Lifecycle) >= BatchSamples
+}

@@ -37,13 +37,16 @@ const CommLen = 16
 // Comm is a task name, padded with zero bytes.
 type Comm [CommLen]byte
 
-// String returns the name up to its first zero byte.
-func (c Comm) String() string {
+// Len is the number of bytes up to the first zero byte.
+func (c *Comm) Len() int {
 	if i := bytes.IndexByte(c[:], 0); i >= 0 {
-		return string(c[:i])
+		return i
 	}
-	return string(c[:])
+	return CommLen
 }
+
+// String returns the name up to its first zero byte.
+func (c Comm) String() string { return string(c[:c.Len()]) }
 
 // UserStack says why a sample has the user frames it has.
 type UserStack uint8

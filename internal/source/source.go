@@ -53,6 +53,9 @@ func (c Counters) Taken() uint64 { return c.Submitted + c.Idle + c.Released + c.
 // Expected is the number of runs that time and rate called for.
 func (c Counters) Expected() uint64 { return c.Taken() + c.Unfired }
 
+// LifecycleGaps is the number of lifecycle events that no record tells of.
+func (c Counters) LifecycleGaps() uint64 { return c.LifecycleLost + c.LifecycleMissed }
+
 const (
 	minRingSize = 256 << 10
 	maxRingSize = 1 << 30

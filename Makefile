@@ -1,0 +1,90 @@
+# Copyright The ebpf_profiler authors
+# SPDX-License-Identifier: Apache-2.0
+
+GO ?= go
+TOOLS := bin/tools
+OCB := $(TOOLS)/builder
+COLLECTOR := otelcol-ebpf-profiler
+# Modules of their own beside the root; internal/tools has nothing to test.
+MODULES := $(patsubst %/go.mod,%,$(shell find test exporter -name go.mod 2>/dev/null | sort))
+# in-each runs a go command in every module.
+in-each = @set -e; for m in . $(MODULES); do echo "$$m: go $(1)"; (cd $$m && $(GO) $(1)); done
+
+.DEFAULT_GOAL := help
+.PHONY: help run build build-contrib build-e2e generate check-generated fmt check-fmt vet \
+	staticcheck lint-imports lint test-needs test test-race test-e2e cross bench clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Profile this host for RUN_FOR (15s) and print its hottest functions
+	@$(GO) run ./cmd/profilehost
+
+build: $(OCB) ## Build the collector: bin/otelcol-ebpf-profiler
+	$(call ocb,builder-config.yaml,_build,$(COLLECTOR))
+
+build-contrib: $(OCB) ## Build it with host and Kubernetes attributes: bin/otelcol-ebpf-profiler-contrib
+	$(call ocb,builder-config-contrib.yaml,_build-contrib,$(COLLECTOR)-contrib)
+
+build-e2e: $(OCB) ## Build it for the end-to-end test: bin/otelcol-ebpf-profiler-e2e
+	$(call ocb,test/builder-config-e2e.yaml,_build-e2e,$(COLLECTOR)-e2e)
+
+# ocb builds manifest $(1), which writes to $(2) a binary $(3).
+define ocb
+@echo "Building bin/$(3). The first time takes some minutes."
+@mkdir -p bin
+@$(OCB) --config $(1)
+@mv $(2)/$(3) bin/$(3)
+endef
+
+$(TOOLS)/%: internal/tools/go.mod internal/tools/go.sum
+	@echo "Building the tools"
+	@$(GO) build -C internal/tools -o $(CURDIR)/$(TOOLS)/ tool
+	@touch $(TOOLS)/*
+
+generate: ## Regenerate what metadata.yaml and the C files in bpf/ define (needs clang-19)
+	$(GO) generate . ./bpf
+
+check-generated: ## Check that generated files are up to date, in a copy with another name
+	@internal/tools/check-generated.sh
+
+fmt: ## Format all Go files
+	gofmt -w .
+
+check-fmt: ## List Go files that are not formatted
+	@out=$$(gofmt -l .); test -z "$$out" || { echo "not formatted, run make fmt:"; echo "$$out"; exit 1; }
+
+vet: ## Run go vet on all modules
+	$(call in-each,vet ./...)
+
+staticcheck: $(TOOLS)/staticcheck ## Run staticcheck on all modules
+	@set -e; for m in . $(MODULES); do echo "$$m: staticcheck"; (cd $$m && $(CURDIR)/$< ./...); done
+
+lint-imports: ## Check which package imports which
+	$(GO) test -count=1 ./internal/lint
+
+lint: check-fmt vet staticcheck lint-imports ## All of the above
+
+test-needs:
+	@internal/tools/test-needs.sh
+
+test: test-needs ## Run all tests, those on the kernel only when root
+	$(call in-each,test -count=1 ./...)
+
+test-race: test-needs ## Run the tests with the race detector
+	$(call in-each,test -count=1 -race -short ./...)
+
+test-e2e: build-e2e ## Run the collector from end to end (root)
+	@test -d test/e2e || { echo "test/e2e is missing"; exit 1; }
+	cd test/e2e && $(GO) test -count=1 -v ./...
+
+cross: ## Build for the other platforms
+	@set -e; for p in darwin/arm64 windows/amd64 linux/arm64; do \
+		echo "$$p: go build, go vet"; export CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/}; \
+		$(GO) build ./...; $(GO) vet ./...; done
+
+bench: ## Run the benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+clean: ## Remove what was built
+	rm -rf bin _build _build-contrib _build-e2e

@@ -1,0 +1,138 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+package ebpfprofilerreceiver
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/confmap"
+)
+
+const (
+	maxSamplesPerSecond = 10_000
+	minReporterInterval = time.Second
+	minPollInterval     = 10 * time.Millisecond
+	maxPollInterval     = time.Second
+	// minRingBufferSize is the smallest page of all platforms. Where pages are
+	// larger, opening the rings reports a size below one page: Validate gives the
+	// same answer on every machine.
+	minRingBufferSize = 4096
+	maxRingBufferSize = 1 << 30
+	// maxMaxProcesses is the kernel's own limit on PIDs (PID_MAX_LIMIT).
+	maxMaxProcesses  = 4_194_304
+	minMaxBatchBytes = 65_536
+)
+
+// Config is the receiver's section of the collector's configuration.
+type Config struct {
+	// SamplesPerSecond is how often every CPU is sampled.
+	SamplesPerSecond int `mapstructure:"samples_per_second"`
+	// ReporterInterval is the length of a window: how often profiles are sent.
+	ReporterInterval time.Duration `mapstructure:"reporter_interval"`
+	// PollInterval is how often the kernel's buffers are drained.
+	PollInterval time.Duration `mapstructure:"poll_interval"`
+	// CompletionInterval is how often the receiver establishes up to which moment
+	// it has seen everything.
+	CompletionInterval time.Duration `mapstructure:"completion_interval"`
+	// RingBufferSize is in bytes per CPU; 0 derives it from the sampling rate and
+	// the poll interval.
+	RingBufferSize int `mapstructure:"ring_buffer_size"`
+	// MaxProcesses bounds the process table.
+	MaxProcesses int `mapstructure:"max_processes"`
+	// MaxBatchBytes bounds the encoded size of what one ConsumeProfiles call gets.
+	MaxBatchBytes int `mapstructure:"max_batch_bytes"`
+	// RootPath is where the host's root file system is mounted.
+	RootPath string `mapstructure:"root_path"`
+	// CompletionListeners are extensions that are told of completions.
+	CompletionListeners []component.ID `mapstructure:"completion_listeners"`
+
+	// prevent unkeyed literal initialization
+	_ struct{}
+}
+
+var _ confmap.Validator = (*Config)(nil)
+
+func createDefaultConfig() component.Config {
+	return &Config{
+		SamplesPerSecond:   19,
+		ReporterInterval:   5 * time.Second,
+		PollInterval:       250 * time.Millisecond,
+		CompletionInterval: 500 * time.Millisecond,
+		MaxProcesses:       32_768,
+		MaxBatchBytes:      3 << 20,
+		RootPath:           "/",
+	}
+}
+
+// Validate reports every value that is out of range. It looks at nothing but c.
+func (c *Config) Validate() error {
+	return errors.Join(
+		inRange("samples_per_second", c.SamplesPerSecond, 1, maxSamplesPerSecond),
+		atLeast("reporter_interval", c.ReporterInterval, minReporterInterval),
+		inRange("poll_interval", c.PollInterval, minPollInterval, maxPollInterval),
+		c.validateCompletionInterval(),
+		c.validateRingBufferSize(),
+		inRange("max_processes", c.MaxProcesses, 1, maxMaxProcesses),
+		atLeast("max_batch_bytes", c.MaxBatchBytes, minMaxBatchBytes),
+		c.validateRootPath(),
+		c.validateCompletionListeners(),
+	)
+}
+
+func (c *Config) validateCompletionInterval() error {
+	if c.CompletionInterval >= c.PollInterval && c.CompletionInterval <= c.ReporterInterval {
+		return nil
+	}
+	return fmt.Errorf("completion_interval: %v is out of range, want poll_interval (%v) to reporter_interval (%v)",
+		c.CompletionInterval, c.PollInterval, c.ReporterInterval)
+}
+
+func (c *Config) validateRingBufferSize() error {
+	n := c.RingBufferSize
+	powerOfTwo := n&(n-1) == 0
+	if n == 0 || (powerOfTwo && n >= minRingBufferSize && n <= maxRingBufferSize) {
+		return nil
+	}
+	return fmt.Errorf("ring_buffer_size: %d is out of range, want 0 or a power of two from %d to %d",
+		n, minRingBufferSize, maxRingBufferSize)
+}
+
+func (c *Config) validateRootPath() error {
+	if path.IsAbs(c.RootPath) {
+		return nil
+	}
+	return fmt.Errorf("root_path: %q is out of range, want an absolute path", c.RootPath)
+}
+
+func (c *Config) validateCompletionListeners() error {
+	seen := make(map[component.ID]bool, len(c.CompletionListeners))
+	var errs []error
+	for _, id := range c.CompletionListeners {
+		if seen[id] {
+			errs = append(errs, fmt.Errorf("completion_listeners: %q is out of range, want every extension once", id))
+		}
+		seen[id] = true
+	}
+	return errors.Join(errs...)
+}
+
+type number interface{ int | time.Duration }
+
+func inRange[T number](key string, v, low, high T) error {
+	if v >= low && v <= high {
+		return nil
+	}
+	return fmt.Errorf("%s: %v is out of range, want %v to %v", key, v, low, high)
+}
+
+func atLeast[T number](key string, v, low T) error {
+	if v >= low {
+		return nil
+	}
+	return fmt.Errorf("%s: %v is out of range, want at least %v", key, v, low)
+}

@@ -1,0 +1,2 @@
+// Package event has no licence header.
+package event

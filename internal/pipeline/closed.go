@@ -1,0 +1,118 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+package pipeline
+
+import (
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/process"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/profile"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/symbol"
+)
+
+// Window is a closed window with the names known when it closed. It does not
+// change any more and may be given to another goroutine.
+type Window struct {
+	*profile.Window
+	binaries      []binary
+	kernel        *symbol.Kernel
+	kernelBuildID string
+}
+
+// binary is a file with its symbols, nil if not known, or other memory.
+type binary struct {
+	mapping *process.Mapping
+	file    *symbol.File
+}
+
+// close fixes what the window knows of its owners and binaries.
+func (w *window) close(bootTime int64) *Window {
+	c := &Window{
+		Window:        w.Window,
+		binaries:      make([]binary, len(w.mapped)),
+		kernel:        w.code.kernel,
+		kernelBuildID: w.code.kernelBuildID,
+	}
+	for i, m := range w.mapped {
+		file, _ := w.code.file(m.File)
+		c.binaries[i] = binary{mapping: m, file: file}
+	}
+	for life, owner := range w.owners {
+		owner.Attributes = attributes(life, bootTime)
+	}
+	return c
+}
+
+// settle fixes what is known of lives that the process table is about to forget.
+func (w *window) settle(lives []*process.Life, bootTime int64) {
+	for _, life := range lives {
+		if owner, ok := w.owners[life]; ok {
+			owner.Attributes = attributes(life, bootTime)
+			delete(w.owners, life)
+		}
+	}
+}
+
+// Resolve tells where a frame is and what it is called.
+func (w *Window) Resolve(f profile.Frame) profile.Location {
+	switch {
+	case f.Binary == unmapped:
+		return profile.Location{Address: f.Offset, FrameType: "native"}
+	case f.Binary == kernel:
+		return w.resolveKernel(f.Offset)
+	default:
+		return w.binaries[f.Binary-firstMapped].resolve(f.Offset)
+	}
+}
+
+// kernelFile is the name perf gives the kernel's image.
+const kernelFile = "[kernel.kallsyms]"
+
+func (w *Window) resolveKernel(address uint64) profile.Location {
+	l := profile.Location{
+		Mapping:   profile.Mapping{Filename: kernelFile},
+		Address:   address,
+		FrameType: "kernel",
+	}
+	if w.kernel == nil {
+		return l
+	}
+	name, module, _ := w.kernel.Name(address)
+	l.Function = name
+	if module != "" {
+		l.Mapping.Filename = "[" + module + "]"
+		return l
+	}
+	l.Mapping.GNUBuildID = w.kernelBuildID
+	if start, end := w.kernel.Text(); start <= address && address < end {
+		l.Mapping.Start, l.Mapping.Limit = start, end
+	}
+	return l
+}
+
+// resolve gives a file's frame the address that the file itself uses: it is the
+// same in every process, and tools that look names up need no load address.
+func (b binary) resolve(offset uint64) profile.Location {
+	l := profile.Location{
+		Mapping:   profile.Mapping{Filename: b.mapping.Path},
+		Address:   offset,
+		FrameType: "native",
+	}
+	if b.file == nil {
+		return l
+	}
+	l.Mapping.GNUBuildID = b.file.GNUBuildID()
+	l.Mapping.GoBuildID = b.file.GoBuildID()
+	l.Mapping.HTLHash = b.file.HTLHash()
+	if l.Mapping.GoBuildID != "" {
+		l.FrameType = "go"
+	}
+	address, segment, ok := b.file.Address(offset)
+	if !ok {
+		return l
+	}
+	l.Address = address
+	l.Mapping.Start, l.Mapping.Limit = segment.Address, segment.Address+segment.Size
+	l.Mapping.Offset = segment.Offset
+	l.Function, _ = b.file.Name(address)
+	return l
+}

@@ -1,0 +1,201 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package pipeline turns batches of events and completions into windows of
+// attributed samples. It is pure: what it needs of the outside it asks for by
+// request values, and what it makes it returns.
+//
+// One completion W runs through its parts in this order: the process table
+// learns the lifecycle up to W, held samples up to W are attributed to windows,
+// windows that end by W close, processes freed by W are evicted.
+package pipeline
+
+import (
+	"time"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/hold"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/process"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/symbol"
+)
+
+// Settings size the pipeline.
+type Settings struct {
+	// Start is when the first window begins, Interval how long each one is.
+	Start    event.KTime
+	Interval time.Duration
+	// MaxHoldBytes bounds the samples that wait for their completion.
+	MaxHoldBytes int
+	// MaxProcesses bounds the process table.
+	MaxProcesses int
+	// MaxSymbolBytes bounds what is kept of executable files.
+	MaxSymbolBytes int
+	// BootTime is the Unix time in nanoseconds at BootTime 0.
+	BootTime int64
+}
+
+// Pipeline is used by one goroutine.
+type Pipeline struct {
+	settings Settings
+	hold     *hold.Buffer
+	table    *process.Table
+	code     *code
+	window   *window
+	until    event.KTime
+	ledger   Ledger
+	stacks   Stacks
+}
+
+// Ledger counts samples by where they are. Seen = Held + Open + Closed + LostHold
+// at any moment.
+type Ledger struct {
+	// Seen arrived in batches.
+	Seen uint64
+	// LostHold found the hold buffer full.
+	LostHold uint64
+	// Held wait for their completion, Open are in the window that is filling.
+	Held, Open uint64
+	// Closed are in windows that were handed out.
+	Closed uint64
+	// Late arrived after a completion that covers them: a breach of the promise
+	// the completions make.
+	Late uint64
+}
+
+// Stacks counts attributed samples by how their user stack came out, indexed by
+// event.UserStack.
+type Stacks [event.UserFailed + 1]uint64
+
+// New returns a pipeline that has seen nothing.
+func New(s Settings) *Pipeline {
+	p := &Pipeline{
+		settings: s,
+		hold:     hold.New(s.MaxHoldBytes),
+		table:    process.New(process.Settings{MaxProcesses: s.MaxProcesses}),
+		code:     newCode(s.MaxSymbolBytes),
+	}
+	p.window = newWindow(p.code, s.Start, s.Start+event.KTime(s.Interval))
+	return p
+}
+
+// Scan enters the processes that an iteration over all tasks in [from, to] found.
+// It comes before the first completion.
+func (p *Pipeline) Scan(tasks []event.Task, from, to event.KTime) { p.table.Scan(tasks, from, to) }
+
+// Reconcile repairs what lost lifecycle records did: what is not among the tasks
+// and was there before from has ended by at.
+func (p *Pipeline) Reconcile(tasks []event.Task, from, at event.KTime) {
+	p.table.Reconcile(tasks, from, at)
+}
+
+// Batch takes what one drain of the buffers brought.
+func (p *Pipeline) Batch(b *event.Batch) {
+	p.table.Observe(b.Lifecycle)
+	p.ledger.Seen += uint64(len(b.Samples))
+	for i := range b.Samples {
+		s := &b.Samples[i]
+		if s.KTime <= p.until {
+			p.ledger.Late++
+		}
+		p.table.Expect(s)
+		if !p.hold.Add(*s) {
+			p.ledger.LostHold++
+		}
+	}
+}
+
+// Complete learns that every record up to w has arrived. It returns the windows
+// that have closed and hold samples, oldest first.
+func (p *Pipeline) Complete(w event.KTime) []*Window {
+	p.until = max(p.until, w)
+	p.table.Complete(w)
+	var closed []*Window
+	for w >= p.window.End() {
+		p.release(p.window.End())
+		closed = p.closeWindow(closed, p.window.End())
+	}
+	p.release(w)
+	evicted := p.table.Evict(w)
+	p.window.settle(evicted.Gone, p.settings.BootTime)
+	p.window.settle(evicted.Idle, p.settings.BootTime)
+	return closed
+}
+
+// Flush is the last Complete: the window that is filling ends early, at w.
+func (p *Pipeline) Flush(w event.KTime) []*Window {
+	closed := p.Complete(w)
+	if w > p.window.Start() {
+		closed = p.closeWindow(closed, w)
+	}
+	return closed
+}
+
+func (p *Pipeline) release(until event.KTime) {
+	p.hold.Release(until, func(s *event.Sample) {
+		life := p.table.Attribute(s)
+		p.stacks[min(s.UserStack, event.UserFailed)]++
+		if !p.window.add(life, s) {
+			p.table.Missed(life, s)
+		}
+	})
+}
+
+// closeWindow ends the window at end and starts the next.
+func (p *Pipeline) closeWindow(closed []*Window, end event.KTime) []*Window {
+	w := p.window
+	p.window = newWindow(p.code, end, end+event.KTime(p.settings.Interval))
+	if w.Samples() == 0 {
+		return closed
+	}
+	p.ledger.Closed += w.Samples()
+	return append(closed, w.close(p.settings.BootTime))
+}
+
+// Requests returns up to n reads of /proc that are wanted; each gets one Answer.
+func (p *Pipeline) Requests(n int) []process.Request { return p.table.Requests(n) }
+
+// Answer takes what /proc said.
+func (p *Pipeline) Answer(a process.Answer) { p.table.Answer(a) }
+
+// FileRequests returns up to n files whose symbols are wanted; each gets one
+// Loaded.
+func (p *Pipeline) FileRequests(n int) []FileRequest { return p.code.requests(n) }
+
+// Loaded takes what a file told of itself; nil if it could not be read.
+func (p *Pipeline) Loaded(key process.FileKey, f *symbol.File) { p.code.loaded(key, f) }
+
+// KernelLoaded takes the kernel's symbols and build ID.
+func (p *Pipeline) KernelLoaded(k *symbol.Kernel, buildID string) {
+	p.code.kernel, p.code.kernelBuildID = k, buildID
+}
+
+// Oldest is the stamp of the oldest sample that is attributed and not handed out,
+// and whether there is one.
+func (p *Pipeline) Oldest() (event.KTime, bool) {
+	return p.window.Oldest(), p.window.Samples() > 0
+}
+
+// Stats is what the pipeline counted, at one moment.
+type Stats struct {
+	Ledger    Ledger
+	Stacks    Stacks
+	Processes process.Stats
+	// SymbolBytes is the memory of the files that are kept, SymbolsEvicted how
+	// many went because of the limit.
+	SymbolBytes    int
+	SymbolsEvicted uint64
+}
+
+// Stats returns the counts.
+func (p *Pipeline) Stats() Stats {
+	s := Stats{
+		Ledger:         p.ledger,
+		Stacks:         p.stacks,
+		Processes:      p.table.Stats(),
+		SymbolBytes:    p.code.files.Bytes(),
+		SymbolsEvicted: p.code.files.Evicted(),
+	}
+	s.Ledger.Held = uint64(p.hold.Len())
+	s.Ledger.Open = p.window.Samples()
+	return s
+}

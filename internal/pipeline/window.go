@@ -1,0 +1,102 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+package pipeline
+
+import (
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/process"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/profile"
+)
+
+// The first binaries of every window.
+const (
+	unmapped profile.BinaryID = iota // user code in no known mapping
+	kernel
+	firstMapped
+)
+
+// window is the one that is filling. It numbers the binaries it meets, so that
+// no number outlives the window.
+type window struct {
+	*profile.Window
+	code *code
+	// mapped are the binaries from firstMapped on; numbers finds them by content,
+	// known by the mapping of an image, which is the faster way.
+	mapped  []*process.Mapping
+	numbers map[binaryKey]profile.BinaryID
+	known   map[*process.Mapping]profile.BinaryID
+	owners  map[*process.Life]*profile.Owner
+	stack   []profile.Frame
+}
+
+// binaryKey tells binaries apart: files by identity, other memory by its name.
+type binaryKey struct {
+	file process.FileKey
+	name string
+}
+
+func newWindow(c *code, start, end event.KTime) *window {
+	return &window{
+		Window:  profile.NewWindow(start, end),
+		code:    c,
+		numbers: map[binaryKey]profile.BinaryID{},
+		known:   map[*process.Mapping]profile.BinaryID{},
+		owners:  map[*process.Life]*profile.Owner{},
+	}
+}
+
+// add counts a sample. It returns false if the innermost user frame lies in no
+// mapping although the image is known.
+func (w *window) add(life *process.Life, s *event.Sample) bool {
+	w.stack = w.stack[:0]
+	for _, address := range s.Kernel {
+		w.stack = append(w.stack, profile.Frame{Binary: kernel, Offset: address})
+	}
+	image := life.Image()
+	for _, address := range s.User {
+		w.stack = append(w.stack, w.frame(image, s.Proc.PID, address))
+	}
+	w.Add(w.owner(life), string(s.Comm[:s.Comm.Len()]), s.KTime, w.stack)
+	return image == nil || len(s.User) == 0 || w.stack[len(s.Kernel)].Binary != unmapped
+}
+
+func (w *window) frame(image *process.Image, pid uint32, address uint64) profile.Frame {
+	m, ok := image.Find(address)
+	if !ok {
+		return profile.Frame{Binary: unmapped, Offset: address}
+	}
+	f := profile.Frame{Binary: w.binary(m, pid), Offset: address}
+	if m.File != (process.FileKey{}) {
+		f.Offset = address - m.Start + m.Offset
+	}
+	return f
+}
+
+func (w *window) binary(m *process.Mapping, pid uint32) profile.BinaryID {
+	if id, ok := w.known[m]; ok {
+		return id
+	}
+	key := binaryKey{file: m.File}
+	if m.File == (process.FileKey{}) {
+		key.name = m.Path
+	}
+	id, ok := w.numbers[key]
+	if !ok {
+		id = firstMapped + profile.BinaryID(len(w.mapped))
+		w.mapped = append(w.mapped, m)
+		w.numbers[key] = id
+		w.code.want(pid, m)
+	}
+	w.known[m] = id
+	return id
+}
+
+func (w *window) owner(life *process.Life) *profile.Owner {
+	o, ok := w.owners[life]
+	if !ok {
+		o = &profile.Owner{Start: life.Proc.Start, PID: life.Proc.PID, Generation: life.Generation}
+		w.owners[life] = o
+	}
+	return o
+}

@@ -1,0 +1,98 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+package process
+
+import (
+	"math"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+)
+
+// forever is the until of a life that owns its sight.
+const forever = event.KTime(math.MaxUint64)
+
+// Life is one generation of one instance. The pointer is stable: callers may
+// key what they know about it by *Life until Evict hands it back.
+type Life struct {
+	Proc       event.ProcID
+	Generation event.Generation
+	// Comm is the name of the thread group leader; zero: not known.
+	Comm event.Comm
+	// Worker is set for tasks that never run user code.
+	Worker bool
+	// Parent is zero if not known.
+	Parent event.ProcID
+
+	// owner is nil for the shared life of the refused.
+	owner *instance
+	// This generation began at some time in [lo, hi]; they are equal when the
+	// record that says so is known. Lives of an instance ascend in hi.
+	lo, hi event.KTime
+	// stray: made for a sample although a newer generation was known already. It
+	// asks for nothing and takes no image.
+	stray bool
+
+	// sight is shared with the forks of this life until either has its own.
+	// Never nil, except for exited ones that linger.
+	sight *sight
+	// until is when this life parted from the owner of the sight: what was seen
+	// later is not its own. forever: it is the owner.
+	until event.KTime
+}
+
+// sight is what a /proc read that took place in [from, to] saw. Filled at most
+// once, by its owner.
+type sight struct {
+	image    *Image
+	from, to event.KTime
+}
+
+// Image is what this life executes: its own, else its parent's as of the fork.
+// Nil: not known.
+func (l *Life) Image() *Image {
+	if l.sight == nil || l.sight.image == nil || l.sight.to > l.until {
+		return nil
+	}
+	return l.sight.image
+}
+
+// Executable is the path of what this life executes, or "". It is known a bit
+// more often than Image: a fork executes the file of its parent, also when the
+// parent was read only after the fork and its mappings may have changed.
+func (l *Life) Executable() string {
+	if l.sight == nil || l.sight.image == nil {
+		return ""
+	}
+	return l.sight.image.Executable
+}
+
+// see gives the life an image of its own.
+func (l *Life) see(image *Image, from, to event.KTime) {
+	switch s := l.sight; {
+	case s == nil:
+		// It lingers and has given up its image.
+	case l.until == forever && s.image == nil:
+		s.image, s.from, s.to = image, from, to // the forks that wait for it see it too
+	case l.until == forever && s.to >= to:
+		// What is known is newer.
+	default:
+		l.sight, l.until = &sight{image, from, to}, forever
+	}
+}
+
+// share makes a fork at k see what its parent sees.
+func (l *Life) share(parent *Life, k event.KTime) {
+	if parent.sight == nil || l.sight == nil || l.sight.image != nil {
+		return
+	}
+	l.sight, l.until = parent.sight, min(k, parent.until)
+}
+
+// exact notes the record that began this generation.
+func (l *Life) exact(k event.KTime, comm event.Comm) {
+	l.lo, l.hi = k, k
+	if comm != (event.Comm{}) {
+		l.Comm = comm
+	}
+}

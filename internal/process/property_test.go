@@ -1,0 +1,277 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+package process
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+)
+
+// driver feeds a table from a simulated host, bound only by the watermark
+// contract, and compares with the truth.
+type driver struct {
+	*host
+	t       *rapid.T
+	table   *Table
+	w       event.KTime
+	reads   []*read
+	held    []event.Sample
+	evicted map[*Life]bool
+	// over are the lives that were evicted, by identity.
+	over map[lifeKey]event.KTime
+	// exactImages: no record was lost that images depend on.
+	exactImages bool
+	limited     bool
+	images      int
+}
+
+func newDriver(t *rapid.T, s Settings) *driver {
+	seed := rapid.Uint64().Draw(t, "seed")
+	pids := rapid.IntRange(1, 5).Draw(t, "pids")
+	return &driver{host: newHost(seed, pids), t: t, table: New(s), evicted: map[*Life]bool{},
+		over: map[lifeKey]event.KTime{}, exactImages: true}
+}
+
+// step lets one thing happen on the host or in the profiler.
+func (d *driver) step() {
+	d.pass()
+	p := d.any()
+	switch d.rnd.IntN(16) {
+	case 0, 1:
+		d.fork()
+	case 2:
+		if p != nil {
+			d.exec(p)
+		}
+	case 3:
+		if p != nil {
+			d.end(p)
+		}
+	case 4:
+		d.free()
+	case 5, 6, 7:
+		d.sample(p)
+	case 8:
+		if p != nil && !p.exiting && !p.inExec {
+			p.version = d.newVersion() // maps a library
+			d.know(p)
+		}
+	case 9:
+		d.deliver(0)
+	case 10:
+		if d.chance(2) {
+			d.complete()
+		}
+	default:
+		d.procfs()
+	}
+}
+
+// procfs moves reads on, and starts new ones.
+func (d *driver) procfs() {
+	if d.chance(2) {
+		for _, r := range d.table.Requests(1 + d.rnd.IntN(3)) {
+			d.reads = append(d.reads, d.open(r))
+		}
+	}
+	kept := d.reads[:0]
+	for _, r := range d.reads {
+		if r.To == 0 {
+			d.look(r)
+		}
+		if r.To != 0 && d.chance(2) {
+			d.table.Answer(r.Answer)
+			continue
+		}
+		kept = append(kept, r)
+	}
+	d.reads = kept
+}
+
+// deliver hands over everything up to w and some of the rest, in any order.
+func (d *driver) deliver(w event.KTime) {
+	d.rnd.Shuffle(len(d.records), func(i, j int) { d.records[i], d.records[j] = d.records[j], d.records[i] })
+	d.rnd.Shuffle(len(d.samples), func(i, j int) { d.samples[i], d.samples[j] = d.samples[j], d.samples[i] })
+	late := d.records[:0]
+	var batch []event.Lifecycle
+	for _, r := range d.records {
+		if r.KTime <= w || d.chance(2) {
+			batch = append(batch, r)
+		} else {
+			late = append(late, r)
+		}
+	}
+	d.records = late
+	d.table.Observe(batch)
+	waiting := d.samples[:0]
+	for _, s := range d.samples {
+		if s.KTime > w && d.chance(2) {
+			waiting = append(waiting, s)
+			continue
+		}
+		if !d.chance(5) { // the hint may be left out
+			d.table.Expect(&s)
+		}
+		d.held = append(d.held, s)
+	}
+	d.samples = waiting
+}
+
+// complete runs one round at a watermark between the last one and now.
+func (d *driver) complete() {
+	if d.now-1 > d.w {
+		d.w += event.KTime(d.rnd.Uint64N(uint64(d.now - 1 - d.w + 1)))
+	}
+	d.round()
+}
+
+func (d *driver) round() {
+	d.deliver(d.w)
+	d.table.Complete(d.w)
+	held := d.held[:0]
+	for i := range d.held {
+		if s := &d.held[i]; s.KTime <= d.w {
+			d.attribute(s)
+		} else {
+			held = append(held, *s)
+		}
+	}
+	d.held = held
+	ev := d.table.Evict(d.w)
+	for _, l := range ev.Gone {
+		require.False(d.t, d.evicted[l], "evicted twice")
+		d.evicted[l] = true
+		d.over[lifeKey{l.Proc, l.Generation}] = d.w
+	}
+}
+
+func (d *driver) attribute(s *event.Sample) {
+	l := d.table.Attribute(s)
+	require.NotNil(d.t, l)
+	if d.limited && l.Proc == (event.ProcID{}) {
+		return
+	}
+	require.Equal(d.t, s.Proc, l.Proc)
+	require.Equal(d.t, s.Generation, l.Generation)
+	key := lifeKey{l.Proc, l.Generation}
+	truth := d.truth[key]
+	if !d.limited {
+		require.False(d.t, d.evicted[l])
+		if truth.stamped == 0 || s.KTime <= truth.stamped+settle {
+			_, over := d.over[key]
+			require.False(d.t, over, "%v was evicted before its last sample at %d", key, s.KTime)
+		}
+	}
+	if _, again := d.over[key]; d.exactImages && !d.limited && !again {
+		require.Equal(d.t, truth.comm, l.Comm)
+		require.Equal(d.t, truth.parent, l.Parent)
+	}
+	if im := l.Image(); im != nil && d.exactImages {
+		d.images++
+		ok := truth.versions[im.Executable] && truth.versions[im.ContainerID]
+		require.True(d.t, ok, "%v shows the image of another: %v", key, im)
+	}
+	if d.chance(4) {
+		d.table.Missed(l, s)
+	}
+}
+
+// finish ends every process and lets the last completion pass.
+func (d *driver) finish() {
+	for _, p := range d.pids {
+		for p != nil && d.pids[p.id.PID-1] == p {
+			d.pass()
+			if p.inExec {
+				d.exec(p)
+			} else {
+				d.end(p)
+			}
+		}
+	}
+	for len(d.undead) > 0 {
+		d.pass()
+		d.free()
+	}
+	d.w = d.now
+	d.round()
+}
+
+func (d *driver) requireEmpty() {
+	t := d.table
+	require.Empty(d.t, t.instances)
+	require.Empty(d.t, t.pids)
+	require.Empty(d.t, t.ghosts)
+	require.Empty(d.t, t.dead)
+	require.Empty(d.t, t.several)
+	require.Empty(d.t, t.records.waiting)
+	s := t.Stats()
+	require.Zero(d.t, s.Live+s.Exiting+s.Zombie)
+}
+
+// What the table says is what was, and in the end nothing is left.
+func TestTruth(t *testing.T) {
+	images, accepted := 0, uint64(0)
+	rapid.Check(t, func(t *rapid.T) {
+		d := newDriver(t, Settings{ReadInterval: 1000})
+		d.slow = d.chance(4)
+		for range rapid.IntRange(1, 1500).Draw(t, "steps") {
+			d.step()
+		}
+		d.finish()
+		d.requireEmpty()
+		require.Zero(t, d.table.Stats().Forced)
+		images += d.images
+		accepted += d.table.Stats().Answers.Accepted
+	})
+	require.NotZero(t, images)
+	t.Log("samples with an image:", images, "answers accepted:", accepted)
+}
+
+// With few places identities still hold and the bound does too.
+func TestTruthAtTheLimit(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		most := rapid.IntRange(1, 4).Draw(t, "max")
+		d := newDriver(t, Settings{MaxProcesses: most, ReadInterval: 1000})
+		d.limited = true
+		for range rapid.IntRange(1, 600).Draw(t, "steps") {
+			d.step()
+			s := d.table.Stats()
+			require.LessOrEqual(t, s.Live+s.Zombie+s.Exiting-len(d.table.dead), most)
+			require.LessOrEqual(t, len(d.table.ghosts), most)
+		}
+		d.finish()
+		d.requireEmpty()
+	})
+}
+
+// Lost records do not mix identities, and reconciliation removes what they left.
+func TestTruthWithLoss(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		d := newDriver(t, Settings{ReadInterval: 1000})
+		kinds := rapid.SliceOfNDistinct(rapid.IntRange(1, 4), 1, 4, rapid.ID).Draw(t, "lost")
+		lost := map[event.Kind]bool{}
+		for _, k := range kinds {
+			lost[event.Kind(k)] = true
+		}
+		d.loses = func(k event.Kind) bool { return lost[k] && d.chance(3) }
+		// Without its exits or execs /proc cannot be judged.
+		d.exactImages = !lost[event.Exec] && !lost[event.Exit]
+		d.limited = true // comm and parent may be unknown
+		for range rapid.IntRange(1, 400).Draw(t, "steps") {
+			d.step()
+		}
+		d.finish()
+		d.pass()
+		from := d.now
+		d.pass()
+		d.table.Reconcile(nil, from, d.now)
+		d.w = d.now
+		d.round()
+		d.requireEmpty()
+	})
+}

@@ -1,0 +1,77 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+package procfs
+
+import (
+	"bytes"
+)
+
+// containerIDLen is the length of a container ID in Docker, containerd, CRI-O
+// and Podman: 32 random bytes in hex.
+const containerIDLen = 64
+
+// parseCgroup returns the container ID in /proc/PID/cgroup, whose lines are
+// "hierarchy:controllers:path" (kernel/cgroup/cgroup.c, proc_cgroup_show, v6.12).
+// The unified hierarchy, number 0, is asked first: on hybrid hosts it may be
+// unused, then the first of the others that knows counts.
+func parseCgroup(b []byte) string {
+	first := ""
+	for line := range bytes.Lines(b) {
+		line = bytes.TrimSuffix(line, []byte("\n"))
+		hierarchy, rest, _ := bytes.Cut(line, []byte(":"))
+		_, path, ok := bytes.Cut(rest, []byte(":"))
+		if !ok {
+			continue
+		}
+		id := containerOf(path)
+		if id == "" {
+			continue
+		}
+		if string(hierarchy) == "0" {
+			return id
+		}
+		if first == "" {
+			first = id
+		}
+	}
+	return first
+}
+
+// containerOf returns the innermost container ID in a cgroup path. Inside a
+// container there may be cgroups of its own making (init.scope), or containers.
+func containerOf(path []byte) string {
+	for len(path) > 0 {
+		i := bytes.LastIndexByte(path, '/')
+		if id := containerID(path[i+1:]); id != "" {
+			return id
+		}
+		path = path[:max(i, 0)]
+	}
+	return ""
+}
+
+// containerID returns the ID in one part of a cgroup path:
+//
+//	<id>                                 Docker, Kubernetes with cgroupfs
+//	docker-<id>.scope                    systemd; also cri-containerd-, crio-, libpod-
+//	kubepods-pod1.slice:cri-containerd:<id>  containerd, systemd's name without systemd
+//
+// The monitors of CRI-O and Podman (crio-conmon-<id>.scope) carry the ID of their
+// container and are outside of it.
+func containerID(part []byte) string {
+	part = bytes.TrimSuffix(part, []byte(".scope"))
+	if len(part) < containerIDLen {
+		return ""
+	}
+	prefix, id := part[:len(part)-containerIDLen], part[len(part)-containerIDLen:]
+	for _, c := range id {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return ""
+		}
+	}
+	if n := len(prefix); n > 0 && prefix[n-1] != '-' && prefix[n-1] != ':' || bytes.HasSuffix(prefix, []byte("-conmon-")) {
+		return ""
+	}
+	return string(id)
+}

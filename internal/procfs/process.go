@@ -1,0 +1,51 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+package procfs
+
+import (
+	"errors"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/symbol"
+)
+
+var (
+	// ErrGone: the process is no more.
+	ErrGone = errors.New("the process is gone")
+	// ErrReplaced: the file is not the one that was mapped, or has changed since.
+	ErrReplaced = errors.New("the file is not the mapped one, or has changed")
+	// ErrNoFile: nothing that could be read is behind the mapping.
+	ErrNoFile = errors.New("the mapping has no regular file")
+)
+
+// Process is what /proc showed of one process between From and To.
+type Process struct {
+	From, To event.KTime
+	// StartTick is the start of the process in ticks of 10 ms (USER_HZ is 100
+	// everywhere): its event.BootTime divided by 1e7.
+	StartTick uint64
+	ParentPID uint32
+	// Executable is the path of the program as the process' mount namespace has
+	// it. It is empty for kernel threads and zombies.
+	Executable string
+	// ContainerID is the innermost container's, 64 hex digits; empty outside of
+	// containers.
+	ContainerID string
+	// Mappings are the executable ones, ascending.
+	Mappings []Mapping
+	// Truncated counts executable mappings that were left out for a limit.
+	Truncated int
+}
+
+// Mapping is an executable mapping.
+type Mapping struct {
+	Start, End uint64
+	// Offset is where in the file it begins.
+	Offset uint64
+	// Path is the file's in the process' mount namespace, or a name such as
+	// "[vdso]", or empty.
+	Path string
+	// File identifies the file; zero if there is none or it could not be reached.
+	File symbol.Key
+}

@@ -1,0 +1,148 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package procfs
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/symbol"
+)
+
+// Read reads what /proc shows of a process. The error is ErrGone, wrapped, when
+// it is no more. With another error, such as for lack of capabilities, Process
+// holds what could be read.
+func (r *Reader) Read(pid uint32) (Process, error) {
+	var p Process
+	p.From = now()
+	h, err := r.open(pid)
+	if err != nil {
+		return Process{}, fmt.Errorf("process %d: %w", pid, err)
+	}
+	defer h.close()
+	buf := r.buffers.Get().(*[bufSize]byte)
+	defer r.buffers.Put(buf)
+	err = p.read(h, buf[:])
+	p.To = now()
+	if errors.Is(err, ErrGone) {
+		return Process{}, fmt.Errorf("process %d: %w", pid, err)
+	}
+	if err != nil {
+		err = fmt.Errorf("process %d: %w", pid, err)
+	}
+	return p, err
+}
+
+// now reads the clock of all events.
+func now() event.KTime {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
+		return 0 // cannot be: the clock and the pointer are valid
+	}
+	return event.KTime(t.Nano())
+}
+
+func (p *Process) read(h handle, buf []byte) error {
+	var all error
+	for _, part := range []func(handle, []byte) error{p.readStat, p.readCgroup, p.readExecutable, p.readMappings} {
+		err := part(h, buf)
+		if errors.Is(err, ErrGone) {
+			return err
+		}
+		all = errors.Join(all, err)
+	}
+	return all
+}
+
+func (p *Process) readStat(h handle, buf []byte) error {
+	b, err := h.head("stat", buf)
+	if err != nil {
+		return fmt.Errorf("stat: %w", err)
+	}
+	s, err := parseStat(b)
+	p.StartTick, p.ParentPID = s.startTick, s.parent
+	return err
+}
+
+func (p *Process) readCgroup(h handle, buf []byte) error {
+	b, err := h.head("cgroup", buf)
+	if err != nil {
+		return fmt.Errorf("cgroup: %w", err)
+	}
+	p.ContainerID = parseCgroup(b)
+	return nil
+}
+
+// readExecutable reads the link to the program, which kernel threads and zombies
+// do not have (fs/proc/base.c, proc_exe_link, v6.12).
+func (p *Process) readExecutable(h handle, buf []byte) error {
+	n, err := unix.Readlinkat(int(h), "exe", buf)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("exe: %w", hint(gone(err)))
+	}
+	p.Executable = strings.TrimSuffix(string(buf[:n]), " (deleted)")
+	return nil
+}
+
+func (p *Process) readMappings(h handle, buf []byte) error {
+	f, err := h.file("maps")
+	if err != nil {
+		return fmt.Errorf("maps: %w", hint(err))
+	}
+	defer f.close()
+	lines, truncated, err := readMaps(f, buf, maxMappings)
+	if err != nil {
+		return fmt.Errorf("maps: %w", hint(err))
+	}
+	p.Truncated = truncated
+	p.Mappings = make([]Mapping, len(lines))
+	for i, l := range lines {
+		p.Mappings[i] = Mapping{Start: l.start, End: l.end, Offset: l.offset, Path: l.path}
+		switch {
+		case l.inode == 0: // anonymous memory, [vdso]
+		case i > 0 && lines[i-1].inode == l.inode && lines[i-1].path == l.path:
+			p.Mappings[i].File = p.Mappings[i-1].File
+		default:
+			p.Mappings[i].File = h.key(p.Mappings[i], l.inode)
+		}
+	}
+	return nil
+}
+
+// key identifies the file of a mapping, through the mapping itself if we may
+// (CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN), else through its path, which may by
+// now lead to another file. No key means the file cannot be reached.
+func (h handle) key(m Mapping, inode uint64) symbol.Key {
+	if key, err := keyOf(int(h), mapFile(m)); err == nil {
+		return key
+	}
+	fd, err := h.openByPath(m.Path)
+	if err != nil {
+		return symbol.Key{}
+	}
+	defer unix.Close(fd)
+	key, err := keyOf(fd, "")
+	if err != nil || key.Inode != inode {
+		return symbol.Key{}
+	}
+	return key
+}
+
+// hint adds the cure to an error that has one.
+func hint(err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%w (reading other users' processes needs CAP_SYS_PTRACE)", err)
+	}
+	return err
+}

@@ -1,0 +1,207 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+package profile
+
+import "encoding/binary"
+
+// dictionary collects the tables of one batch and their encoded size. Index 0 of
+// every table is its zero value and means "not set".
+type dictionary struct {
+	resolver Resolver
+
+	strings    interner[string]
+	attributes interner[attribute]
+	functions  interner[function]
+	mappings   interner[mapping]
+	locations  interner[location]
+	stacks     interner[string] // location indices, four bytes each
+
+	// size is the encoded length of all entries.
+	size int
+
+	// ofFrame and ofStack remember what frames and the window's stacks became.
+	ofFrame map[Frame]uint32
+	ofStack map[uint32]uint32
+	// recent is a small cache in front of ofFrame: most frames of a stack are
+	// those of the one before.
+	recent [1 << recentBits]struct {
+		frame    Frame
+		location uint32
+	}
+
+	frames []Frame // scratch
+	key    []byte  // scratch
+}
+
+// The entries refer to other tables by index.
+type (
+	attribute struct {
+		key   uint32
+		value string
+	}
+	function struct{ name uint32 }
+	mapping  struct {
+		start, limit, offset uint64
+		filename             uint32
+		gnu, golang, htl     uint32 // attributes
+	}
+	location struct {
+		mapping   uint32
+		address   uint64
+		function  uint32
+		frameType uint32 // attribute
+	}
+)
+
+const (
+	// emptySize is the length of the entries at index 0: six empty ones and a
+	// link, of which even an empty one has its two ids written out; the
+	// attribute has an empty value.
+	emptySize = 5*2 + (2 + 2) + (2 + 2 + 2)
+
+	recentBits = 10
+
+	keyThreadName = "thread.name"
+	keyFrameType  = "profile.frame.type"
+	keyGNUBuildID = "process.executable.build_id.gnu"
+	keyGoBuildID  = "process.executable.build_id.go"
+	keyHTLHash    = "process.executable.build_id.htlhash"
+)
+
+func newDictionary(r Resolver) *dictionary {
+	d := &dictionary{resolver: r, size: emptySize, ofFrame: map[Frame]uint32{}, ofStack: map[uint32]uint32{}}
+	d.strings.add("")
+	d.attributes.add(attribute{})
+	d.functions.add(function{})
+	d.mappings.add(mapping{})
+	d.locations.add(location{})
+	d.stacks.add("")
+	return d
+}
+
+// text returns the index of a string.
+func (d *dictionary) text(s string) uint32 {
+	s = validText(s)
+	i, added := d.strings.intern(s)
+	if added {
+		d.size += bytesSize(len(s))
+	}
+	return i
+}
+
+// attribute returns the index of an attribute, 0 if its value is empty.
+func (d *dictionary) attribute(key, value string) uint32 {
+	if value == "" {
+		return 0
+	}
+	a := attribute{key: d.text(key), value: validText(value)}
+	i, added := d.attributes.intern(a)
+	if added {
+		d.size += bytesSize(indexSize(a.key) + bytesSize(bytesSize(len(a.value))))
+	}
+	return i
+}
+
+// function returns the index of a function, 0 if it has no name.
+func (d *dictionary) function(name string) uint32 {
+	if name == "" {
+		return 0
+	}
+	f := function{name: d.text(name)}
+	i, added := d.functions.intern(f)
+	if added {
+		d.size += bytesSize(indexSize(f.name))
+	}
+	return i
+}
+
+// mapping returns the index of a mapping.
+func (d *dictionary) mapping(m Mapping) uint32 {
+	e := mapping{start: m.Start, limit: m.Limit, offset: m.Offset}
+	e.filename = d.text(m.Filename)
+	e.gnu = d.attribute(keyGNUBuildID, m.GNUBuildID)
+	e.golang = d.attribute(keyGoBuildID, m.GoBuildID)
+	e.htl = d.attribute(keyHTLHash, m.HTLHash)
+	i, added := d.mappings.intern(e)
+	if added {
+		size := numberSize(e.start) + numberSize(e.limit) + numberSize(e.offset) + indexSize(e.filename)
+		d.size += bytesSize(size + indicesSize(e.buildIDs()...))
+	}
+	return i
+}
+
+// buildIDs returns the attributes of a mapping, by key.
+func (m mapping) buildIDs() []uint32 {
+	ids := make([]uint32, 0, 3)
+	for _, id := range []uint32{m.gnu, m.golang, m.htl} {
+		if id != 0 {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// location returns the index of the location of a frame.
+func (d *dictionary) location(f Frame) uint32 {
+	const fibonacci = 0x9e3779b97f4a7c15 // spreads what differs in a few bits
+	slot := &d.recent[(f.Offset+uint64(f.Binary)<<48)*fibonacci>>(64-recentBits)]
+	if slot.frame == f && slot.location != 0 {
+		return slot.location
+	}
+	i, known := d.ofFrame[f]
+	if !known {
+		i = d.resolve(f)
+		d.ofFrame[f] = i
+	}
+	slot.frame, slot.location = f, i
+	return i
+}
+
+// resolve returns the index of the location of a frame not seen before.
+func (d *dictionary) resolve(f Frame) uint32 {
+	l := d.resolver.Resolve(f)
+	e := location{address: l.Address}
+	e.mapping = d.mapping(l.Mapping)
+	e.function = d.function(l.Function)
+	e.frameType = d.attribute(keyFrameType, l.FrameType)
+	i, added := d.locations.intern(e)
+	if added {
+		d.size += bytesSize(e.size())
+	}
+	return i
+}
+
+func (l location) size() int {
+	size := indexSize(l.mapping) + numberSize(l.address)
+	if l.function != 0 {
+		size += bytesSize(indexSize(l.function))
+	}
+	if l.frameType != 0 {
+		size += indicesSize(l.frameType)
+	}
+	return size
+}
+
+// stack returns the index of the window's stack with this number and key.
+// Distinct frames can have equal locations, so distinct stacks of the window can
+// be one stack here.
+func (d *dictionary) stack(number uint32, stackKey string) uint32 {
+	if i, known := d.ofStack[number]; known {
+		return i
+	}
+	d.frames = stackKeyFrames(d.frames, stackKey)
+	d.key = d.key[:0]
+	size := 0
+	for _, f := range d.frames {
+		l := d.location(f)
+		d.key = binary.LittleEndian.AppendUint32(d.key, l)
+		size += varintSize(uint64(l))
+	}
+	i, added := d.stacks.intern(string(d.key))
+	if added {
+		d.size += bytesSize(bytesSize(size))
+	}
+	d.ofStack[number] = i
+	return i
+}

@@ -1,0 +1,77 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+package profile
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+)
+
+// Owner is the source of samples, in general one generation of one process. It
+// becomes one resource. Owners are told apart by their pointer and must not
+// change while a window holds them.
+type Owner struct {
+	// Start, PID and Generation order the resources of a window.
+	Start      event.BootTime
+	PID        uint32
+	Generation event.Generation
+	// Attributes are those of the resource, with unique keys.
+	Attributes []Attribute
+}
+
+// compareOwners orders resources.
+func compareOwners(a, b *Owner) int {
+	return cmp.Or(
+		cmp.Compare(a.Start, b.Start),
+		cmp.Compare(a.PID, b.PID),
+		cmp.Compare(a.Generation, b.Generation),
+	)
+}
+
+// Attribute is one attribute of a resource.
+type Attribute struct {
+	key, text string
+	number    int64
+	isNumber  bool
+}
+
+// StringAttribute returns an attribute with a string value.
+func StringAttribute(key, value string) Attribute {
+	// Command lines and file names are bytes, protobuf strings are UTF-8: a strict
+	// receiver would reject the whole batch.
+	return Attribute{key: validText(key), text: validText(value)}
+}
+
+// IntAttribute returns an attribute with an integer value.
+func IntAttribute(key string, value int64) Attribute {
+	return Attribute{key: validText(key), number: value, isNumber: true}
+}
+
+// put sets the attribute in a map.
+func (a Attribute) put(m pcommon.Map) {
+	if a.isNumber {
+		m.PutInt(a.key, a.number)
+		return
+	}
+	m.PutStr(a.key, a.text)
+}
+
+// sortedAttributes returns the attributes ordered by key.
+func sortedAttributes(attributes []Attribute) []Attribute {
+	byKey := func(a, b Attribute) int { return cmp.Compare(a.key, b.key) }
+	if slices.IsSortedFunc(attributes, byKey) {
+		return attributes
+	}
+	sorted := slices.Clone(attributes)
+	slices.SortStableFunc(sorted, byKey)
+	return sorted
+}
+
+// validText returns s with what is not UTF-8 replaced.
+func validText(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }

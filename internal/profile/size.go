@@ -1,0 +1,72 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+package profile
+
+import "math/bits"
+
+// These functions give the length of protobuf encodings. All field numbers of
+// the profiles messages are below 16, so a tag is one byte.
+
+// varintSize is the length of v as a varint.
+func varintSize(v uint64) int { return (bits.Len64(v|1) + 6) / 7 }
+
+// numberSize is the length of a number as a field; zero is not sent.
+func numberSize(v uint64) int {
+	if v == 0 {
+		return 0
+	}
+	return 1 + varintSize(v)
+}
+
+// indexSize is the length of a table index as a field.
+func indexSize(i uint32) int { return numberSize(uint64(i)) }
+
+// bytesSize is the length of n bytes as a field, which has a length in front.
+func bytesSize(n int) int { return 1 + varintSize(uint64(n)) + n }
+
+// textSize is the length of a string as a field; an empty one is not sent.
+func textSize(s string) int {
+	if s == "" {
+		return 0
+	}
+	return bytesSize(len(s))
+}
+
+// indicesSize is the length of a packed list of indices as a field.
+func indicesSize(indices ...uint32) int {
+	if len(indices) == 0 {
+		return 0
+	}
+	n := 0
+	for _, i := range indices {
+		n += varintSize(uint64(i))
+	}
+	return bytesSize(n)
+}
+
+// sampleSize is the length of a sample with n timestamps in its profile.
+func sampleSize(key sampleKey, n int) int {
+	size := indexSize(key.stack) + bytesSize(8*n)
+	if key.thread != 0 {
+		size += indicesSize(key.thread)
+	}
+	return bytesSize(size)
+}
+
+// attributeSizes returns the length of a resource attribute in the two forms it
+// takes on the wire: with its strings in place, and with references into the
+// string table.
+func attributeSizes(a Attribute) (plain, referring int) {
+	// A reference is at most this long: no table has 2^28 strings.
+	const reference = 1 + 4
+	value, valueReferring := bytesSize(len(a.text)), bytesSize(0)
+	switch {
+	case a.isNumber:
+		value = 1 + varintSize(uint64(a.number))
+		valueReferring = value
+	case a.text != "":
+		valueReferring = reference
+	}
+	return bytesSize(textSize(a.key) + bytesSize(value)), bytesSize(reference + bytesSize(valueReferring))
+}

@@ -1,0 +1,56 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+package profile
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+)
+
+func TestWindowCounts(t *testing.T) {
+	w := NewWindow(10, 20)
+	require.EqualValues(t, 10, w.Start())
+	require.EqualValues(t, 20, w.End())
+	require.EqualValues(t, 20, w.Oldest(), "nothing is older than the end")
+	require.Zero(t, w.Samples())
+	for _, k := range []event.KTime{15, 12, 18} {
+		w.Add(testOwner(1), "t", k, nil)
+	}
+	require.EqualValues(t, 12, w.Oldest())
+	require.EqualValues(t, 3, w.Samples())
+}
+
+// TestAddKeepsNothing reuses the caller's memory, as a batch of the source does.
+func TestAddKeepsNothing(t *testing.T) {
+	w, owner := NewWindow(windowStart, windowEnd), testOwner(1)
+	stack := []Frame{{Binary: 1, Offset: 2}}
+	w.Add(owner, "a", windowEnd, stack)
+	stack[0].Offset = 4
+	w.Add(owner, "a", windowEnd, stack)
+	require.Equal(t, 2, collect(w, testSettings, fakeResolver{})[0].Profiles.SampleCount())
+}
+
+func TestAddAllocatesNothingForTheKnown(t *testing.T) {
+	w, owner, stack := NewWindow(windowStart, windowEnd), testOwner(1), testStack(1, 100)
+	comm := []byte("main")
+	w.samples = make([]link, 0, 10_000) // what grows with the number of samples
+	require.Zero(t, testing.AllocsPerRun(1000, func() { w.Add(owner, string(comm), windowEnd, stack) }))
+}
+
+func TestStackKeysAreInvertible(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		stack := rapid.SliceOf(rapid.Custom(func(t *rapid.T) Frame {
+			return Frame{Binary: BinaryID(rapid.Uint32().Draw(t, "binary")), Offset: rapid.Uint64().Draw(t, "offset")}
+		})).Draw(t, "stack")
+		got := stackKeyFrames(nil, string(makeStackKey(nil, stack)))
+		require.Len(t, got, len(stack))
+		for i := range stack {
+			require.Equal(t, stack[i], got[i])
+		}
+	})
+}

@@ -1,0 +1,103 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+package profile
+
+import (
+	"encoding/binary"
+
+	"go.opentelemetry.io/collector/pdata/pprofile"
+)
+
+// write fills the tables of a push.
+func (d *dictionary) write(out pprofile.ProfilesDictionary) {
+	out.StringTable().FromRaw(d.strings.keys)
+	out.LinkTable().AppendEmpty()
+	d.writeAttributes(out.AttributeTable())
+	d.writeFunctions(out.FunctionTable())
+	d.writeMappings(out.MappingTable())
+	d.writeLocations(out.LocationTable())
+	d.writeStacks(out.StackTable())
+}
+
+func (d *dictionary) writeAttributes(out pprofile.KeyValueAndUnitSlice) {
+	out.EnsureCapacity(len(d.attributes.keys))
+	for i, a := range d.attributes.keys {
+		entry := out.AppendEmpty()
+		if i == 0 {
+			continue // its value is not even an empty string
+		}
+		entry.SetKeyStrindex(int32(a.key))
+		entry.Value().SetStr(a.value)
+	}
+}
+
+func (d *dictionary) writeFunctions(out pprofile.FunctionSlice) {
+	out.EnsureCapacity(len(d.functions.keys))
+	for _, f := range d.functions.keys {
+		out.AppendEmpty().SetNameStrindex(int32(f.name))
+	}
+}
+
+func (d *dictionary) writeMappings(out pprofile.MappingSlice) {
+	out.EnsureCapacity(len(d.mappings.keys))
+	for _, m := range d.mappings.keys {
+		entry := out.AppendEmpty()
+		entry.SetMemoryStart(m.start)
+		entry.SetMemoryLimit(m.limit)
+		entry.SetFileOffset(m.offset)
+		entry.SetFilenameStrindex(int32(m.filename))
+		for _, id := range m.buildIDs() {
+			entry.AttributeIndices().Append(int32(id))
+		}
+	}
+}
+
+func (d *dictionary) writeLocations(out pprofile.LocationSlice) {
+	out.EnsureCapacity(len(d.locations.keys))
+	for _, l := range d.locations.keys {
+		entry := out.AppendEmpty()
+		entry.SetMappingIndex(int32(l.mapping))
+		entry.SetAddress(l.address)
+		if l.function != 0 {
+			entry.Lines().AppendEmpty().SetFunctionIndex(int32(l.function))
+		}
+		if l.frameType != 0 {
+			entry.AttributeIndices().Append(int32(l.frameType))
+		}
+	}
+}
+
+func (d *dictionary) writeStacks(out pprofile.StackSlice) {
+	out.EnsureCapacity(len(d.stacks.keys))
+	var indices []int32
+	for _, key := range d.stacks.keys {
+		indices = indices[:0]
+		for ; key != ""; key = key[4:] {
+			indices = append(indices, int32(binary.LittleEndian.Uint32([]byte(key[:4]))))
+		}
+		out.AppendEmpty().LocationIndices().FromRaw(indices)
+	}
+}
+
+// unnamed counts the locations without a function.
+func (d *dictionary) unnamed() int {
+	n := 0
+	for _, l := range d.locations.keys[1:] {
+		if l.function == 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// unidentified counts the mappings without a build ID.
+func (d *dictionary) unidentified() int {
+	n := 0
+	for _, m := range d.mappings.keys[1:] {
+		if len(m.buildIDs()) == 0 {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,80 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+package symbol
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"pgregory.net/rapid"
+)
+
+func hashOnly(t testing.TB, text string) *File {
+	f, err := Read(bytes.NewReader([]byte(text)), int64(len(text)))
+	assert.ErrorIs(t, err, ErrNotELF)
+	return f
+}
+
+func TestCache(t *testing.T) {
+	f := hashOnly(t, "x")
+	one := NewCache(1 << 20)
+	one.Put(Key{}, f)
+	size := one.Bytes()
+	c := NewCache(3 * size)
+	key := func(i uint64) Key { return Key{Inode: i} }
+	for i := range uint64(3) {
+		c.Put(key(i), f)
+	}
+	_, ok := c.Get(key(0)) // now 1 is the oldest
+	assert.True(t, ok)
+	c.Put(key(3), f)
+	assert.Equal(t, 3, c.Len())
+	assert.Equal(t, 3*size, c.Bytes())
+	assert.Equal(t, uint64(1), c.Evicted())
+	_, ok = c.Get(key(1))
+	assert.False(t, ok)
+
+	other := hashOnly(t, "y")
+	c.Put(key(3), other)
+	got, _ := c.Get(key(3))
+	assert.Same(t, other, got)
+	assert.Equal(t, 3, c.Len())
+	assert.Equal(t, uint64(1), c.Evicted(), "replaced is not evicted")
+}
+
+// What exceeds the limit alone does not push the others out.
+func TestCacheFileTooLarge(t *testing.T) {
+	f := hashOnly(t, "x")
+	c := NewCache(2 * (f.Bytes() + 200))
+	c.Put(Key{Inode: 1}, f)
+	c.Put(Key{Inode: 2}, &File{functions: table{text: string(make([]byte, 1<<16))}})
+	_, ok := c.Get(Key{Inode: 2})
+	assert.False(t, ok)
+	_, ok = c.Get(Key{Inode: 1})
+	assert.True(t, ok)
+	assert.Equal(t, uint64(1), c.Evicted())
+}
+
+func TestCacheStaysInBounds(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		limit := rapid.IntRange(0, 5000).Draw(t, "limit")
+		c := NewCache(limit)
+		put := 0
+		for _, n := range rapid.SliceOfN(rapid.IntRange(0, 2000), 0, 50).Draw(t, "sizes") {
+			k := Key{Inode: uint64(n % 7)}
+			if _, ok := c.Get(k); !ok {
+				put++
+			}
+			c.Put(k, &File{functions: table{text: string(make([]byte, n))}})
+			sum := 0
+			for _, e := range c.entries {
+				sum += e.bytes
+			}
+			if c.Bytes() != sum || sum > limit || uint64(put) != c.Evicted()+uint64(c.Len()) {
+				t.Fatalf("bytes %d, sum %d, limit %d, put %d, evicted %d, len %d", c.Bytes(), sum, limit, put, c.Evicted(), c.Len())
+			}
+		}
+	})
+}

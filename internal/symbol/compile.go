@@ -1,0 +1,160 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+package symbol
+
+import (
+	"cmp"
+	"debug/elf"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+)
+
+// extent is a range of addresses.
+type extent struct{ start, end uint64 }
+
+// codeSections returns the address ranges of the sections that hold code.
+func codeSections(sections []section) []extent {
+	const code = elf.SHF_ALLOC | elf.SHF_EXECINSTR
+	var out []extent
+	for _, s := range sections {
+		if elf.SectionFlag(s.flags)&code == code && s.addr+s.size > s.addr {
+			out = append(out, extent{s.addr, s.addr + s.size})
+		}
+	}
+	slices.SortFunc(out, func(a, b extent) int { return cmp.Compare(a.start, b.start) })
+	return out
+}
+
+// compile turns overlapping symbols into a table of disjoint ranges.
+func (fs *functions) compile(code []extent) (table, error) {
+	slices.SortFunc(fs.all, precedence)
+	fs.size(code)
+	return fs.table(fs.flatten())
+}
+
+// precedence orders symbols so that of two that cover an address the later one
+// names it: the one that starts later (the inner one), then the preferred one.
+func precedence(a, b function) int {
+	if a.start != b.start { // nearly always; spare the rest
+		return cmp.Compare(a.start, b.start)
+	}
+	return cmp.Or(
+		cmp.Compare(b.rank, a.rank),
+		cmp.Compare(b.length, a.length),
+		cmp.Compare(b.strings, a.strings),
+		cmp.Compare(b.name, a.name),
+		cmp.Compare(a.end, b.end),
+	)
+}
+
+// size gives the symbols without size (assembly, mostly) an end: that of the
+// longest alias at the same address, else the next symbol, the end of the
+// function around it or the end of the section, whichever comes first. Outside of
+// any section they name nothing.
+func (fs *functions) size(code []extent) {
+	section, around := 0, uint64(0)
+	for i := 0; i < len(fs.all); {
+		start, end, j := fs.all[i].start, uint64(0), i
+		for ; j < len(fs.all) && fs.all[j].start == start; j++ {
+			end = max(end, fs.all[j].end)
+		}
+		if end == start {
+			for section < len(code) && code[section].end <= start {
+				section++
+			}
+			if section < len(code) && code[section].start <= start {
+				end = code[section].end
+			}
+			if j < len(fs.all) {
+				end = min(end, fs.all[j].start)
+			}
+			if around > start {
+				end = min(end, around)
+			}
+		} else {
+			around = max(around, end)
+		}
+		for ; i < j; i++ {
+			if fs.all[i].end == start {
+				fs.all[i].end = end
+			}
+		}
+	}
+}
+
+// span is a range of addresses that one function names.
+type span struct {
+	extent
+	function int32
+}
+
+// flatten cuts the symbols into disjoint spans, in ascending order. The stack
+// holds the symbols that may still cover what comes, in order of precedence.
+func (fs *functions) flatten() []span {
+	spans := make([]span, 0, len(fs.all))
+	var stack []int32
+	at := uint64(0)
+	// upTo names the addresses from at to limit.
+	upTo := func(limit uint64) {
+		for len(stack) > 0 && at < limit {
+			top := stack[len(stack)-1]
+			end := min(fs.all[top].end, limit)
+			if end > at {
+				spans = append(spans, span{extent{at, end}, top})
+				at = end
+			}
+			if fs.all[top].end <= at {
+				stack = stack[:len(stack)-1]
+			}
+		}
+		at = limit
+	}
+	for i := range fs.all {
+		upTo(fs.all[i].start)
+		stack = append(stack, int32(i))
+	}
+	upTo(math.MaxUint64)
+	return spans
+}
+
+// table stores the spans and the names they need.
+func (fs *functions) table(spans []span) (table, error) {
+	if len(spans) == 0 {
+		return table{}, nil
+	}
+	t := table{
+		starts:  make([]uint64, len(spans)),
+		lengths: make([]uint32, len(spans)),
+		names:   make([]uint32, len(spans)),
+	}
+	// A linker may let one name be the tail of another, which here becomes two.
+	// A file in which that is more than a trifle is made to fill our memory.
+	limit := 0
+	for _, s := range fs.strings {
+		limit += 2 * len(s)
+	}
+	var text strings.Builder
+	placed := make(map[uint64]uint32) // local functions often share a name
+	for i, s := range spans {
+		f := &fs.all[s.function]
+		t.starts[i] = s.start
+		t.lengths[i] = uint32(min(s.end-s.start, math.MaxUint32))
+		id := uint64(f.strings)<<32 | uint64(f.name)
+		if off, ok := placed[id]; ok {
+			t.names[i] = off
+			continue
+		}
+		t.names[i] = uint32(text.Len())
+		placed[id] = t.names[i]
+		text.Write(fs.strings[f.strings][f.name:][:f.length])
+		text.WriteByte(0)
+		if text.Len() > limit {
+			return table{}, fmt.Errorf("%w: more names than the %d bytes of its string tables hold", ErrDamaged, limit/2)
+		}
+	}
+	t.text = strings.Clone(text.String())
+	return t, nil
+}

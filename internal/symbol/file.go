@@ -1,0 +1,94 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+package symbol
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"unsafe"
+)
+
+// What can be wrong with a file. Read wraps one of these, or an I/O error.
+var (
+	// ErrNotELF: the file does not start with an ELF header.
+	ErrNotELF = errors.New("not an ELF file")
+	// ErrUnsupported: an ELF file, but not 64-bit little-endian.
+	ErrUnsupported = errors.New("not a 64-bit little-endian ELF file")
+	// ErrDamaged: what the file says about itself cannot be.
+	ErrDamaged = errors.New("damaged ELF file")
+	// ErrTooLarge: the file may be right, but exceeds a limit of this package.
+	ErrTooLarge = errors.New("ELF file exceeds a limit")
+)
+
+// File is what one executable file tells about itself. It is immutable, and
+// safe for concurrent use.
+type File struct {
+	gnuBuildID string
+	goBuildID  string
+	htlHash    string
+	segments   []Segment
+	functions  table
+}
+
+// Read reads the executable file of size bytes behind r. It keeps nothing of r.
+//
+// The File is never nil. With an error it holds what was read before: the hash
+// of a file that is not ELF; hash, build IDs and segments, but no names, of one
+// whose symbol tables are damaged or too large.
+//
+// Time and memory are bounded by the limits of this package however hostile the
+// file is, and below them by what the file holds.
+func Read(r io.ReaderAt, size int64) (*File, error) {
+	f := &File{}
+	if size < 0 {
+		return f, fmt.Errorf("%w: size is %d", ErrDamaged, size)
+	}
+	var err error
+	if f.htlHash, err = htlHash(r, size); err != nil {
+		return f, fmt.Errorf("hash of the file: %w", err)
+	}
+	img := image{r: r, size: uint64(size)}
+	if err := img.readHeader(); err != nil {
+		return f, err
+	}
+	if err := img.readSegments(); err != nil {
+		return f, err
+	}
+	if f.segments, err = executable(img.segments); err != nil {
+		return f, err
+	}
+	// Damaged section headers cost the names, not the identity: build IDs are
+	// in a segment, too.
+	serr := img.readSections()
+	nerr := f.readNotes(&img)
+	if serr == nil {
+		f.functions, serr = readFunctions(&img, f.segments)
+	}
+	return f, errors.Join(nerr, serr)
+}
+
+// GNUBuildID is the linker's build ID as lower-case hex, empty if there is none.
+func (f *File) GNUBuildID() string { return f.gnuBuildID }
+
+// GoBuildID is the Go toolchain's build ID, empty if there is none.
+func (f *File) GoBuildID() string { return f.goBuildID }
+
+// HTLHash is the hash of head, tail and length by which OpenTelemetry names a
+// file without build ID.
+func (f *File) HTLHash() string { return f.htlHash }
+
+// Name returns the name of the function that covers addr, an ELF virtual address
+// as Address returns it. The name is as the file has it, without symbol version.
+// It does not allocate: the string is part of the File's memory.
+func (f *File) Name(addr uint64) (string, bool) { return f.functions.name(addr) }
+
+// Functions is the number of address ranges that have a name.
+func (f *File) Functions() int { return len(f.functions.starts) }
+
+// Bytes is the memory the File holds.
+func (f *File) Bytes() int {
+	return int(unsafe.Sizeof(*f)) + len(f.gnuBuildID) + len(f.goBuildID) + len(f.htlHash) +
+		cap(f.segments)*int(unsafe.Sizeof(Segment{})) + f.functions.bytes()
+}

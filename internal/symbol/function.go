@@ -1,0 +1,209 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+package symbol
+
+import (
+	"bytes"
+	"debug/elf"
+	"encoding/binary"
+	"fmt"
+)
+
+const (
+	symbolSize = 24
+
+	// maxScan bounds the entries looked at per symbol table, maxFunctions the
+	// function symbols kept. A Go program of 100 MB has some 100,000.
+	maxScan      = 4 << 20
+	maxFunctions = 512 << 10
+	// maxStrings bounds one string table.
+	maxStrings = 64 << 20
+	// maxName cuts longer names. It bounds the work a file of overlapping names
+	// can cause; mangled C++ names beyond it exist, but not whole in any view.
+	maxName = 8 << 10
+)
+
+// function is a function symbol while the file is being read.
+type function struct {
+	start, end uint64 // end is start for a symbol without size
+	name       uint32 // offset in the string table
+	length     uint16 // of the name
+	rank       uint8  // lower is preferred among symbols of the same address
+	strings    uint8  // which string table
+}
+
+// The preference among symbols at one address. Equal ones are told apart by
+// leading underscores, length and place in the file, so the choice depends on
+// nothing but the file.
+const (
+	rankGlobal = iota << 3
+	rankLocal
+	rankWeak
+
+	maxUnderscores = 7 // the low bits of the rank
+)
+
+// functions is what readFunctions collects.
+type functions struct {
+	segments []Segment
+	strings  [][]byte
+	all      []function
+}
+
+// readFunctions reads the function symbols of .symtab and .dynsym.
+func readFunctions(img *image, segments []Segment) (table, error) {
+	fs := functions{segments: segments}
+	for _, kind := range []elf.SectionType{elf.SHT_SYMTAB, elf.SHT_DYNSYM} {
+		// There is at most one of each (gABI chapter 4, sh_type).
+		for _, s := range img.sections {
+			if elf.SectionType(s.kind) != kind {
+				continue
+			}
+			if err := fs.readTable(img, s); err != nil {
+				return table{}, fmt.Errorf("%v: %w", kind, err)
+			}
+			break
+		}
+	}
+	return fs.compile(codeSections(img.sections))
+}
+
+// readTable appends the function symbols of one symbol table.
+func (fs *functions) readTable(img *image, s section) error {
+	if elf.SectionFlag(s.flags)&elf.SHF_COMPRESSED != 0 {
+		return fmt.Errorf("%w: compressed", ErrDamaged)
+	}
+	if s.entsize != symbolSize {
+		return fmt.Errorf("%w: symbols of %d bytes", ErrDamaged, s.entsize)
+	}
+	if s.size/symbolSize > maxScan {
+		return fmt.Errorf("%w: %d symbols, at most %d are read", ErrTooLarge, s.size/symbolSize, maxScan)
+	}
+	names, err := img.readStrings(s.link)
+	if err != nil {
+		return err
+	}
+	fs.strings = append(fs.strings, names)
+	const chunk = 2048 * symbolSize
+	for off := uint64(0); off < s.size; off += chunk {
+		buf, err := img.read("symbols", s.offset+off, min(chunk, s.size-off))
+		if err != nil {
+			return err
+		}
+		for len(buf) >= symbolSize {
+			fs.add(buf)
+			buf = buf[symbolSize:]
+		}
+		if len(fs.all) > maxFunctions {
+			return fmt.Errorf("%w: more than %d function symbols", ErrTooLarge, maxFunctions)
+		}
+	}
+	return nil
+}
+
+// readStrings reads the string table that is section i.
+func (img *image) readStrings(i uint32) ([]byte, error) {
+	if uint64(i) >= uint64(len(img.sections)) {
+		return nil, fmt.Errorf("%w: no section %d for the names", ErrDamaged, i)
+	}
+	s := img.sections[i]
+	if elf.SectionType(s.kind) != elf.SHT_STRTAB || elf.SectionFlag(s.flags)&elf.SHF_COMPRESSED != 0 {
+		return nil, fmt.Errorf("%w: section %d holds no names", ErrDamaged, i)
+	}
+	if s.size > maxStrings {
+		return nil, fmt.Errorf("%w: %d bytes of names, at most %d are read", ErrTooLarge, s.size, maxStrings)
+	}
+	return img.read("names", s.offset, s.size)
+}
+
+// add keeps the symbol b if it is a named function inside an executable segment
+// (gABI chapter 4, symbol table).
+func (fs *functions) add(b []byte) {
+	le := binary.LittleEndian
+	if t := elf.ST_TYPE(b[4]); t != elf.STT_FUNC && t != elf.STT_GNU_IFUNC {
+		return
+	}
+	if elf.SectionIndex(le.Uint16(b[6:])) == elf.SHN_UNDEF {
+		return
+	}
+	name, value, size := le.Uint32(b), le.Uint64(b[8:]), le.Uint64(b[16:])
+	names := fs.strings[len(fs.strings)-1]
+	if uint64(name) >= uint64(len(names)) {
+		return
+	}
+	end, ok := fs.clip(value, size)
+	if !ok {
+		return
+	}
+	length := len(unversioned(names[name:][:nameLength(names[name:])]))
+	if length == 0 {
+		return
+	}
+	fs.all = append(fs.all, function{
+		start: value, end: end, name: name, length: uint16(length),
+		rank: rank(b[4], names[name:][:length]), strings: uint8(len(fs.strings) - 1),
+	})
+}
+
+// clip returns the end of a symbol, at most the end of its segment.
+func (fs *functions) clip(start, size uint64) (end uint64, ok bool) {
+	for _, s := range fs.segments {
+		if start >= s.Address && start-s.Address < s.Size {
+			return start + min(size, s.Size-(start-s.Address)), true
+		}
+	}
+	return 0, false
+}
+
+func rank(info byte, name []byte) uint8 {
+	r := uint8(rankLocal)
+	switch elf.ST_BIND(info) {
+	case elf.STB_GLOBAL, elf.STB_LOOS: // STB_LOOS is STB_GNU_UNIQUE
+		r = rankGlobal
+	case elf.STB_WEAK:
+		r = rankWeak
+	}
+	return r + uint8(leadingUnderscores(name))
+}
+
+// leadingUnderscores counts them, up to maxUnderscores.
+func leadingUnderscores(name []byte) int {
+	name = name[:min(len(name), maxUnderscores)]
+	for i, c := range name {
+		if c != '_' {
+			return i
+		}
+	}
+	return len(name)
+}
+
+// nameLength is the length up to the zero byte. A name without one is cut.
+func nameLength(b []byte) int {
+	b = b[:min(len(b), maxName)]
+	if i := bytes.IndexByte(b, 0); i >= 0 {
+		return i
+	}
+	return len(b)
+}
+
+// unversioned cuts a symbol version off: linkers write foo@VERSION and
+// foo@@VERSION into .symtab. Other names may hold an @, too (Go struct tags).
+func unversioned(name []byte) []byte {
+	i := bytes.LastIndexByte(name, '@')
+	if i < 0 || i == len(name)-1 {
+		return name
+	}
+	for _, c := range name[i+1:] {
+		if c != '_' && c != '.' && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') {
+			return name
+		}
+	}
+	if i > 0 && name[i-1] == '@' {
+		i--
+	}
+	if i == 0 {
+		return name
+	}
+	return name[:i]
+}

@@ -1,0 +1,153 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+package symbol
+
+import (
+	"bytes"
+	"debug/elf"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"pgregory.net/rapid"
+)
+
+func TestName(t *testing.T) {
+	const global, local, weak = elf.STB_GLOBAL, elf.STB_LOCAL, elf.STB_WEAK
+	for name, c := range map[string]struct {
+		symtab, dynsym []testSymbol
+		text           extent
+		want           map[uint64]string // by offset; "" is no name
+	}{
+		"sized": {
+			symtab: []testSymbol{fn("b", 0x20, 0x10, global), fn("a", 0x00, 0x10, local)},
+			want:   map[uint64]string{0: "a", 0xf: "a", 0x10: "", 0x1f: "", 0x20: "b", 0x2f: "b", 0x30: ""},
+		},
+		"both tables": {
+			symtab: []testSymbol{fn("a", 0, 8, local)}, dynsym: []testSymbol{fn("b", 8, 8, global)},
+			want: map[uint64]string{0: "a", 8: "b"},
+		},
+		"binding": {
+			symtab: []testSymbol{fn("weak", 0, 8, weak), fn("local", 0, 8, local), fn("global", 0, 8, global),
+				fn("weak2", 8, 8, weak), fn("local2", 8, 8, local)},
+			want: map[uint64]string{0: "global", 7: "global", 8: "local2"},
+		},
+		"underscores, then length": {
+			symtab: []testSymbol{fn("__m", 0, 8, global), fn("mmm", 0, 8, global), fn("mm", 0, 8, global)},
+			want:   map[uint64]string{0: "mm"},
+		},
+		"longer alias names the rest": {
+			symtab: []testSymbol{fn("global", 0, 4, global), fn("local", 0, 8, local)},
+			want:   map[uint64]string{3: "global", 4: "local", 8: ""},
+		},
+		"nested": {
+			symtab: []testSymbol{fn("outer", 0, 0x30, global), fn("inner", 0x10, 0x10, local)},
+			want:   map[uint64]string{0xf: "outer", 0x10: "inner", 0x1f: "inner", 0x20: "outer", 0x30: ""},
+		},
+		"overlapping": {
+			symtab: []testSymbol{fn("first", 0, 0x20, global), fn("second", 0x10, 0x20, global)},
+			want:   map[uint64]string{0xf: "first", 0x10: "second", 0x2f: "second", 0x30: ""},
+		},
+		"no size reaches to the next": {
+			symtab: []testSymbol{fn("a", 0, 0, global), fn("b", 0x10, 4, global), fn("c", 0x20, 0, local)},
+			want:   map[uint64]string{0: "a", 0xf: "a", 0x10: "b", 0x14: "", 0x20: "c", codeSize - 1: "c", codeSize: ""},
+		},
+		"no size reaches to the end of its section": {
+			symtab: []testSymbol{fn("a", 0, 0, global), fn("outside", 0x80, 0, global)},
+			text:   extent{codeAddress, codeAddress + 0x40},
+			want:   map[uint64]string{0x3f: "a", 0x40: "", 0x80: ""},
+		},
+		"no size takes that of its alias": {
+			symtab: []testSymbol{fn("g", 0, 0, global), fn("l", 0, 4, local)},
+			want:   map[uint64]string{0: "g", 3: "g", 4: ""},
+		},
+		"no size inside another": {
+			symtab: []testSymbol{fn("f", 0, 0x20, global), fn("label", 0x10, 0, local), fn("g", 0x40, 4, global)},
+			want:   map[uint64]string{0xf: "f", 0x10: "label", 0x1f: "label", 0x20: "", 0x40: "g"},
+		},
+		"versions": {
+			symtab: []testSymbol{fn("memcpy@@GLIBC_2.14", 0, 8, global), fn("old@V1", 8, 8, global),
+				fn("@odd", 0x10, 8, global), fn(`type:.eq.struct { j "a@b" }`, 0x18, 8, global), fn("end@", 0x20, 8, global)},
+			want: map[uint64]string{0: "memcpy", 8: "old", 0x10: "@odd", 0x18: `type:.eq.struct { j "a@b" }`, 0x20: "end@"},
+		},
+		"not functions": {
+			symtab: []testSymbol{
+				{name: "data", value: codeAddress, size: 8, kind: elf.STT_OBJECT},
+				{name: "label", value: codeAddress, size: 8, kind: elf.STT_NOTYPE},
+				{name: "import", value: codeAddress, size: 8, kind: elf.STT_FUNC, undefined: true},
+				{name: "elsewhere", value: 0x10, size: 8, kind: elf.STT_FUNC},
+				{name: "", value: codeAddress, size: 8, kind: elf.STT_FUNC},
+				{name: "resolver", value: codeAddress + 0x10, size: 8, kind: elf.STT_GNU_IFUNC},
+			},
+			want: map[uint64]string{0: "", 0x10: "resolver"},
+		},
+		"size beyond the segment": {
+			symtab: []testSymbol{fn("f", 0x10, 1<<63, global), fn("g", 0x20, 1<<64-1, global)},
+			want:   map[uint64]string{0x10: "f", 0x20: "g", codeSize - 1: "g", codeSize: ""},
+		},
+		"a long name is cut": {
+			symtab: []testSymbol{fn(strings.Repeat("n", 2*maxName), 0, 8, global)},
+			want:   map[uint64]string{0: strings.Repeat("n", maxName)},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := read(t, elfBuilder{symtab: c.symtab, dynsym: c.dynsym, text: c.text})
+			for offset, want := range c.want {
+				got, ok := f.Name(codeAddress + offset)
+				assert.Equal(t, want, got, "%#x", offset)
+				assert.Equal(t, want != "", ok, "%#x", offset)
+			}
+			_, ok := f.Name(codeAddress - 1)
+			assert.False(t, ok)
+		})
+	}
+}
+
+// naive finds a name the slow way: of all symbols that cover addr, the last in
+// order of precedence.
+func naive(symbols []testSymbol, addr uint64) string {
+	order := func(s testSymbol) function {
+		info := elf.ST_INFO(s.bind, s.kind)
+		return function{start: s.value, rank: rank(info, []byte(s.name)), length: uint16(len(s.name))}
+	}
+	best, name := function{}, ""
+	for _, s := range symbols {
+		if addr < s.value || addr-s.value >= s.size {
+			continue
+		}
+		if f := order(s); name == "" || precedence(best, f) < 0 {
+			best, name = f, s.name
+		}
+	}
+	return name
+}
+
+func TestNameAgainstNaive(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		symbols := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) testSymbol {
+			return fn(strings.Repeat("_", rapid.IntRange(0, 2).Draw(t, "underscores")),
+				rapid.Uint64Range(0, 40).Draw(t, "start"), rapid.Uint64Range(1, 30).Draw(t, "size"),
+				rapid.SampledFrom([]elf.SymBind{elf.STB_LOCAL, elf.STB_GLOBAL, elf.STB_WEAK}).Draw(t, "bind"))
+		}), 1, 20).Draw(t, "symbols")
+		for i := range symbols {
+			symbols[i].name += strings.Repeat("n", i+1) // all of different length
+		}
+		data := elfBuilder{symtab: symbols}.build()
+		f, err := Read(bytes.NewReader(data), int64(len(data)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for addr := uint64(codeAddress); addr < codeAddress+80; addr++ {
+			got, _ := f.Name(addr)
+			if want := naive(symbols, addr); got != want {
+				t.Fatalf("%#x: got %q, want %q", addr, got, want)
+			}
+		}
+	})
+}
+
+func TestNameAllocatesNothing(t *testing.T) {
+	f := read(t, elfBuilder{symtab: []testSymbol{fn("f", 0, 8, elf.STB_GLOBAL)}})
+	assert.Zero(t, testing.AllocsPerRun(100, func() { f.Name(codeAddress + 3) }))
+}

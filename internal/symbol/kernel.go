@@ -1,0 +1,67 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+package symbol
+
+import (
+	"errors"
+	"unsafe"
+)
+
+var (
+	// ErrHidden: the kernel shows its symbols without addresses.
+	ErrHidden = errors.New("kernel addresses are hidden: run with CAP_SYSLOG and kernel.kptr_restrict at most 1")
+	// ErrNoText: the list holds no function at all.
+	ErrNoText = errors.New("no function in the kernel's symbol list")
+)
+
+// maxReach is how far beyond its start a kernel symbol can name an address. The
+// list has no sizes; without a bound the last function of each module would name
+// everything up to the next module.
+const maxReach = 1 << 20
+
+// Kernel names kernel addresses. It is immutable, and safe for concurrent use.
+// A symbol costs 14 bytes and its name.
+type Kernel struct {
+	starts  []uint64 // ascending, without duplicates
+	names   []uint32 // offsets in text, with one more for the end
+	owners  []uint16 // index in modules
+	modules []string // the first is "", the kernel itself
+	text    string
+
+	start, end uint64 // _stext, _etext
+	malformed  int
+}
+
+// Name returns the function at or below addr and its module, which is empty for
+// the kernel itself and "bpf" for BPF programs. It does not allocate.
+func (k *Kernel) Name(addr uint64) (name, module string, ok bool) {
+	i := below(k.starts, addr)
+	if i < 0 || addr-k.starts[i] >= maxReach {
+		return "", "", false
+	}
+	name = k.text[k.names[i]:k.names[i+1]]
+	if name == "" { // the end of a group of functions
+		return "", "", false
+	}
+	return name, k.modules[k.owners[i]], true
+}
+
+// Text returns the range of the kernel's own code, zeros if the list does not
+// say. Modules, BPF programs and start-up code lie outside.
+func (k *Kernel) Text() (start, end uint64) { return k.start, k.end }
+
+// Symbols is the number of functions, and of marks where a group of them ends.
+func (k *Kernel) Symbols() int { return len(k.starts) }
+
+// Malformed is the number of lines that were not understood, and left out.
+func (k *Kernel) Malformed() int { return k.malformed }
+
+// Bytes is the memory the Kernel holds.
+func (k *Kernel) Bytes() int {
+	n := int(unsafe.Sizeof(*k)) + 8*cap(k.starts) + 4*cap(k.names) + 2*cap(k.owners) + len(k.text)
+	for _, m := range k.modules {
+		n += int(unsafe.Sizeof(m)) + len(m)
+	}
+	return n
+}

@@ -1,0 +1,174 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+package receiver
+
+import (
+	"slices"
+	"sync/atomic"
+
+	"go.opentelemetry.io/collector/component"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/completion"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/pipeline"
+)
+
+// engine is the goroutine that owns the pipeline and everything counted behind
+// the buffers.
+type engine struct {
+	id        component.ID
+	pipeline  *pipeline.Pipeline
+	in        <-chan message
+	free      chan<- *event.Batch
+	workers   *workers
+	emitter   *emitter
+	mailboxes []*mailbox
+	published *atomic.Pointer[snapshot]
+
+	state snapshot
+	// jobs is how many the workers have not answered.
+	jobs int
+	// waiting are the oldest stamps of the windows with the emitter, in order.
+	waiting []event.KTime
+	// told is the newest completion that the mailboxes were told of.
+	told event.KTime
+}
+
+func (e *engine) run() {
+	e.submit(job{kernel: true})
+	for !e.state.last {
+		select {
+		case m := <-e.in:
+			e.receive(m)
+		case answer := <-e.workers.done:
+			e.jobs--
+			answer(e.pipeline)
+		case d := <-e.emitter.done:
+			e.settle(d)
+		}
+		e.dispatch()
+	}
+	e.finish()
+}
+
+func (e *engine) receive(m message) {
+	e.pipeline.Batch(m.batch)
+	e.free <- m.batch
+	if m.tasks != nil {
+		e.pipeline.Reconcile(m.tasks, m.from, m.to)
+		e.state.reconciliations++
+	}
+	if !m.completed {
+		return
+	}
+	e.state.counters, e.state.until, e.state.last = m.counters, m.until, m.last
+	e.state.completions++
+	complete := e.pipeline.Complete
+	if m.last {
+		complete = e.pipeline.Flush
+	}
+	for _, w := range complete(m.until) {
+		e.emit(w, m.last)
+	}
+	e.publish()
+}
+
+// emit gives the emitter a window. One that still waits is dropped for it, but
+// at the end, when nothing else waits behind.
+func (e *engine) emit(w *pipeline.Window, last bool) {
+	e.waiting = append(e.waiting, w.Oldest())
+	for !e.offer(w) {
+		if last {
+			e.settle(<-e.emitter.done)
+			continue
+		}
+		select {
+		case old := <-e.emitter.slot:
+			e.state.lost.slow += old.Samples()
+			e.forget(old.Oldest())
+		default:
+		}
+	}
+}
+
+func (e *engine) offer(w *pipeline.Window) bool {
+	select {
+	case e.emitter.slot <- w:
+		return true
+	default:
+		return false
+	}
+}
+
+// settle takes what became of a window.
+func (e *engine) settle(d delivery) {
+	e.state.delivered += d.delivered
+	e.state.lost.permanent += d.permanent
+	e.state.lost.retry += d.retry
+	e.state.lost.shutdown += d.shutdown
+	e.state.unnamed += d.unnamed
+	e.state.unidentified += d.unidentified
+	e.forget(d.oldest)
+	e.publish()
+}
+
+func (e *engine) forget(oldest event.KTime) {
+	if i := slices.Index(e.waiting, oldest); i >= 0 {
+		e.waiting = slices.Delete(e.waiting, i, i+1)
+	}
+}
+
+// publish makes the state visible to metrics and tells listeners how far it is
+// dealt with.
+func (e *engine) publish() {
+	e.state.pipeline = e.pipeline.Stats()
+	s := e.state
+	e.published.Store(&s)
+	if until := e.dealtWith(); until > e.told {
+		e.told = until
+		for _, m := range e.mailboxes {
+			m.post(completion.Completion{Receiver: e.id, Until: until})
+		}
+	}
+}
+
+// dealtWith is the moment up to which every sample was handed to the next
+// consumer or counted as lost.
+func (e *engine) dealtWith() event.KTime {
+	until := e.state.until
+	if oldest, ok := e.pipeline.Oldest(); ok {
+		until = min(until, oldest-1)
+	}
+	for _, oldest := range e.waiting {
+		until = min(until, oldest-1)
+	}
+	return until
+}
+
+// dispatch gives the pipeline's requests to the workers, as many as they take.
+func (e *engine) dispatch() {
+	for _, r := range e.pipeline.Requests(maxJobs - e.jobs) {
+		e.submit(job{process: &r})
+	}
+	for _, r := range e.pipeline.FileRequests(maxJobs - e.jobs) {
+		e.submit(job{file: &r})
+	}
+}
+
+// submit never blocks: there are never more jobs than the channel holds.
+func (e *engine) submit(j job) {
+	e.jobs++
+	e.workers.jobs <- j
+}
+
+// finish waits for the last windows and tells the listeners.
+func (e *engine) finish() {
+	close(e.emitter.slot)
+	for d := range e.emitter.done {
+		e.settle(d)
+	}
+	for _, m := range e.mailboxes {
+		close(m.slot)
+	}
+}

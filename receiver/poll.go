@@ -1,0 +1,169 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+package receiver
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/source"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/watermark"
+)
+
+// message is what the poll goroutine tells the pipeline. Its parts apply in the
+// order of the fields.
+type message struct {
+	batch *event.Batch
+	// tasks are what exists, after lifecycle records were lost; they were listed
+	// between from and to.
+	tasks    []event.Task
+	from, to event.KTime
+	// completed is set if until covers everything that has been sent by now.
+	completed bool
+	until     event.KTime
+	counters  source.Counters
+	// last: nothing comes after.
+	last bool
+}
+
+// batchesInFlight bounds how far the poll goroutine may run ahead: beyond it
+// records wait in the ring buffers.
+const batchesInFlight = 3
+
+// retryBusy is when to look again at a record that was reserved but not
+// committed and holds a round.
+const retryBusy = 2 * time.Millisecond
+
+// poll drains the buffers and computes the watermark.
+type poll struct {
+	source   Source
+	interval time.Duration
+	mark     *watermark.Watermark
+	passed   <-chan event.KTime
+	out      chan<- message
+	free     chan *event.Batch
+	failed   func(error)
+
+	heads []uint64
+	batch *event.Batch
+	// counters are the newest that could be read.
+	counters source.Counters
+}
+
+func (p *poll) run(ctx context.Context) {
+	ticker := time.NewTicker(p.interval)
+	defer ticker.Stop()
+	p.heads = make([]uint64, p.source.Buffers())
+	p.batch = <-p.free
+	for {
+		passed, retry := p.passed, (<-chan time.Time)(nil)
+		if p.mark.Open() {
+			passed, retry = nil, time.After(retryBusy)
+		}
+		select {
+		case <-ctx.Done():
+			p.finish()
+			return
+		case <-ticker.C:
+		case <-retry:
+		case t0 := <-passed:
+			// The heads are read after the barrier, so they cover every record of
+			// the programs it waited for.
+			p.source.Heads(p.heads)
+			p.mark.Barrier(t0, p.heads)
+		}
+		p.round()
+	}
+}
+
+// round drains every buffer once and says how far that brings us.
+func (p *poll) round() {
+	for buffer := range p.heads {
+		p.mark.Drained(buffer, p.drain(buffer))
+	}
+	until, completed := p.mark.Complete()
+	if completed {
+		p.complete(until)
+	} else if len(p.batch.Samples)+len(p.batch.Lifecycle) > 0 {
+		p.send(message{})
+	}
+}
+
+func (p *poll) drain(buffer int) uint64 {
+	for {
+		position, more := p.source.Drain(buffer, p.batch)
+		if !more {
+			return position
+		}
+		p.send(message{})
+	}
+}
+
+// send hands on the batch with a message and takes a fresh one.
+func (p *poll) send(m message) {
+	m.batch = p.batch
+	p.out <- m
+	p.batch = <-p.free
+	p.batch.Reset()
+}
+
+func (p *poll) complete(until event.KTime) {
+	before := p.counters
+	p.count()
+	m := message{completed: true, until: until, counters: p.counters}
+	if p.counters.LifecycleGaps() > before.LifecycleGaps() {
+		m.from = p.source.Now()
+		var err error
+		if m.tasks, err = p.source.Tasks(); err != nil {
+			p.failed(err)
+		}
+		m.to = p.source.Now()
+	}
+	p.send(m)
+}
+
+// count reads the counters of the kernel side, or leaves them as they were.
+func (p *poll) count() {
+	counters, err := p.source.Counters()
+	if err != nil {
+		p.failed(err)
+		return
+	}
+	p.counters = counters
+}
+
+// finish stops the producers and takes everything they left: the last
+// completion covers all there is.
+func (p *poll) finish() {
+	if err := p.source.Stop(); err != nil {
+		p.failed(err)
+	}
+	p.waitForPrograms()
+	for buffer := range p.heads {
+		p.drain(buffer)
+	}
+	p.count()
+	p.out <- message{
+		batch: p.batch, completed: true, last: true, until: p.source.Now(), counters: p.counters,
+	}
+}
+
+var errNoGracePeriod = errors.New("running programs did not end within 5 s, the last samples may be missing")
+
+// waitForPrograms is the barrier after the producers were stopped. A grace
+// period cannot be interrupted: one that takes too long is left to finish.
+func (p *poll) waitForPrograms() {
+	done := make(chan error, 1)
+	go func() { done <- p.source.Barrier() }()
+	select {
+	case err := <-done:
+		if err != nil {
+			p.failed(err)
+		}
+	case <-time.After(shutdownTimeout):
+		p.failed(errNoGracePeriod)
+	}
+}

@@ -1,0 +1,80 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+package receiver
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/pipeline"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/process"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/procfs"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/symbol"
+)
+
+// procReader reads the host's /proc.
+type procReader struct{ proc *procfs.Reader }
+
+func newReader(rootPath string) (reader, error) {
+	proc, err := procfs.New(rootPath)
+	if err != nil {
+		return nil, fmt.Errorf("root_path %q: %w", rootPath, err)
+	}
+	return procReader{proc}, nil
+}
+
+func (r procReader) process(request process.Request) process.Answer {
+	answer := process.Answer{Request: request}
+	p, err := r.proc.Read(request.Proc.PID)
+	answer.From, answer.To, answer.StartTick = p.From, p.To, p.StartTick
+	switch {
+	case errors.Is(err, procfs.ErrGone):
+		answer.Gone = true
+	case err == nil:
+		answer.Image = image(p)
+	}
+	return answer
+}
+
+func image(p procfs.Process) *process.Image {
+	out := &process.Image{
+		Executable:  p.Executable,
+		ContainerID: p.ContainerID,
+		ParentPID:   p.ParentPID,
+		Mappings:    make([]process.Mapping, len(p.Mappings)),
+	}
+	for i, m := range p.Mappings {
+		out.Mappings[i] = process.Mapping{
+			Start: m.Start, End: m.End, Offset: m.Offset, Path: m.Path, File: process.FileKey(m.File),
+		}
+	}
+	return out
+}
+
+// file reads through a process that has the file mapped: the path may name
+// another file by now, or none. A file that is no ELF file still has a hash.
+func (r procReader) file(request pipeline.FileRequest) *symbol.File {
+	m := request.Mapping
+	f, err := r.proc.OpenMapped(request.PID, procfs.Mapping{
+		Start: m.Start, End: m.End, Offset: m.Offset, Path: m.Path, File: symbol.Key(m.File),
+	})
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	file, _ := symbol.Read(f, m.File.Size)
+	return file
+}
+
+func (r procReader) kernel() (*symbol.Kernel, string, error) {
+	notes, notesErr := r.proc.KernelNotes()
+	buildID := symbol.BuildIDFromNotes(notes)
+	text, err := r.proc.Kallsyms()
+	if err != nil {
+		return nil, buildID, errors.Join(err, notesErr)
+	}
+	defer text.Close()
+	k, err := symbol.ReadKallsyms(text)
+	return k, buildID, errors.Join(err, notesErr)
+}

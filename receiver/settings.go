@@ -1,0 +1,93 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package receiver wires the parts of the profiler together and runs them. It is
+// the only place with goroutines, tickers and channels:
+//
+//	barrier --t0--> poll --batches, completions--> pipeline --windows--> emitter
+//	                                                |      ^
+//	                                           requests  answers
+//	                                                v      |
+//	                                                workers
+//
+// Each goroutine owns its state. Completions travel behind the records they
+// cover, in the same channel.
+package receiver
+
+import (
+	"runtime"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/completion"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/source"
+)
+
+// Settings are what a configuration comes down to, validated.
+type Settings struct {
+	SamplesPerSecond                                   int
+	ReporterInterval, PollInterval, CompletionInterval time.Duration
+	// RingBufferSize is in bytes per CPU; 0 derives it.
+	RingBufferSize int
+	MaxProcesses   int
+	MaxBatchBytes  int
+	// RootPath is where the host's root directory is mounted.
+	RootPath string
+	// CompletionListeners are extensions that listen, Listeners are given by a
+	// program that embeds the receiver.
+	CompletionListeners []component.ID
+	Listeners           []completion.Listener
+}
+
+func (s Settings) source() source.Settings {
+	return source.Settings{
+		SamplesPerSecond: s.SamplesPerSecond,
+		PollInterval:     s.PollInterval,
+		RingBufferSize:   s.RingBufferSize,
+	}
+}
+
+const (
+	minHoldBytes = 4 << 20
+	maxHoldBytes = 512 << 20
+	// maxSampleBytes is a sample with stacks of full depth.
+	maxSampleBytes = 2200
+	// maxSymbolBytes bounds what is kept of executable files.
+	maxSymbolBytes = 64 << 20
+	// shutdownTimeout bounds the last delivery, and the wait for a grace period.
+	shutdownTimeout = 5 * time.Second
+)
+
+// holdBytes is room for twice the samples that arrive before a completion covers
+// them: rate times lag.
+func (s Settings) holdBytes() int {
+	const barrier = 500 * time.Millisecond
+	lag := s.CompletionInterval + s.PollInterval + barrier
+	samples := float64(s.SamplesPerSecond*runtime.NumCPU()) * lag.Seconds()
+	return int(min(max(2*samples*maxSampleBytes, minHoldBytes), maxHoldBytes))
+}
+
+// Source is the kernel side. Barrier may be called beside the other methods,
+// which are called from one goroutine at a time.
+type Source interface {
+	// Now reads the clock that stamps events.
+	Now() event.KTime
+	// Buffers is the number of buffers; Heads reads how far each was written.
+	Buffers() int
+	Heads(heads []uint64)
+	// Drain appends what a buffer holds to the batch. It returns how far the
+	// buffer has been read and whether the batch is full and there is more.
+	Drain(buffer int, batch *event.Batch) (position uint64, more bool)
+	// Barrier returns when every program that was running has ended.
+	Barrier() error
+	Counters() (source.Counters, error)
+	Tasks() ([]event.Task, error)
+	// Stop ends sampling, Close gives everything back. Both may be repeated.
+	Stop() error
+	Close() error
+}
+
+// OpenSource starts sampling.
+type OpenSource func(source.Settings) (Source, error)

@@ -5,20 +5,24 @@ GO ?= go
 TOOLS := bin/tools
 OCB := $(TOOLS)/builder
 COLLECTOR := otelcol-ebpf-profiler
+RUN_FOR ?= 15s
 # Modules of their own beside the root; internal/tools has nothing to test.
 MODULES := $(patsubst %/go.mod,%,$(shell find test exporter -name go.mod 2>/dev/null | sort))
+GO_FILES = $(shell find . -name '*.go' -not -path './_*')
 # in-each runs a go command in every module.
 in-each = @set -e; for m in . $(MODULES); do echo "$$m: go $(1)"; (cd $$m && $(GO) $(1)); done
 
 .DEFAULT_GOAL := help
-.PHONY: help run build build-contrib build-e2e generate check-generated fmt check-fmt vet \
+.PHONY: help run build build-contrib build-e2e generate check-generated check-tidy fmt check-fmt vet \
 	staticcheck lint-imports lint test-needs test test-race test-e2e cross bench clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Profile this host for RUN_FOR (15s) and print its hottest functions
-	@$(GO) run ./cmd/profilehost
+	@$(GO) run ./cmd/profilehost -preflight
+	@$(MAKE) --no-print-directory build
+	@$(GO) run ./cmd/profilehost -for $(RUN_FOR)
 
 build: $(OCB) ## Build the collector: bin/otelcol-ebpf-profiler
 	$(call ocb,builder-config.yaml,_build,$(COLLECTOR))
@@ -48,11 +52,14 @@ generate: ## Regenerate what metadata.yaml and the C files in bpf/ define (needs
 check-generated: ## Check that generated files are up to date, in a copy with another name
 	@internal/tools/check-generated.sh
 
+check-tidy: ## Check that go.mod and go.sum of all modules are tidy
+	$(call in-each,mod tidy -diff)
+
 fmt: ## Format all Go files
-	gofmt -w .
+	@gofmt -l -w $(GO_FILES)
 
 check-fmt: ## List Go files that are not formatted
-	@out=$$(gofmt -l .); test -z "$$out" || { echo "not formatted, run make fmt:"; echo "$$out"; exit 1; }
+	@out=$$(gofmt -l $(GO_FILES)); test -z "$$out" || { echo "not formatted, run make fmt:"; echo "$$out"; exit 1; }
 
 vet: ## Run go vet on all modules
 	$(call in-each,vet ./...)

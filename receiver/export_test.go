@@ -5,7 +5,17 @@ package receiver
 
 // Ledger is what tests check of a snapshot.
 type Ledger struct {
-	Expected, Unfired, Taken, Filtered, Lost, Delivered, InFlight, Late, Completions uint64
+	Expected, Unfired, Taken, Filtered, Delivered, InFlight, Late, Completions uint64
+
+	Lost map[string]uint64
+}
+
+// LostTotal is the number of samples lost for any reason.
+func (l Ledger) LostTotal() (n uint64) {
+	for _, m := range l.Lost {
+		n += m
+	}
+	return n
 }
 
 // ReadLedger returns a function that reads the newest snapshot of a receiver that
@@ -22,12 +32,10 @@ func ReadLedger(r *Receiver) func() Ledger {
 			InFlight:    s.inFlight(),
 			Late:        s.pipeline.Ledger.Late,
 			Completions: s.completions,
+			Lost:        lost(s),
 		}
 		for _, n := range filtered(s) {
 			l.Filtered += n
-		}
-		for _, n := range lost(s) {
-			l.Lost += n
 		}
 		return l
 	}

@@ -16,6 +16,8 @@ import (
 // procReader reads the host's /proc.
 type procReader struct{ proc *procfs.Reader }
 
+func (r procReader) Close() error { return r.proc.Close() }
+
 func newReader(rootPath string) (reader, error) {
 	proc, err := procfs.New(rootPath)
 	if err != nil {

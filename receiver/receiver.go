@@ -42,6 +42,7 @@ func New(set receiver.Settings, settings Settings, open OpenSource, next xconsum
 // run is what lives between Start and Shutdown.
 type run struct {
 	source    Source
+	reader    reader
 	telemetry *telemetry
 	log       *zap.Logger
 	host      component.Host
@@ -63,21 +64,25 @@ func (r *Receiver) Start(_ context.Context, host component.Host) (err error) {
 	if err != nil {
 		return err
 	}
+	undo := []func() error{reader.Close}
+	defer func() {
+		for _, step := range undo {
+			if err != nil {
+				err = errors.Join(err, step())
+			}
+		}
+	}()
 	began := time.Now()
 	source, err := r.open(r.settings.source())
 	if err != nil {
 		return fmt.Errorf("start sampling: %w", err)
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, source.Close())
-		}
-	}()
-	run := &run{source: source, log: r.set.Logger, host: host}
+	undo = append(undo, source.Close)
+	run := &run{source: source, reader: reader, log: r.set.Logger, host: host}
 	if run.telemetry, err = newTelemetry(r.set.ID, r.set.TelemetrySettings, source.Now); err != nil {
 		return fmt.Errorf("register metrics: %w", err)
 	}
-	if err := r.launch(run, reader, listeners); err != nil {
+	if err := r.launch(run, listeners); err != nil {
 		run.telemetry.stop()
 		return err
 	}
@@ -90,7 +95,7 @@ func (r *Receiver) Start(_ context.Context, host component.Host) (err error) {
 }
 
 // launch builds the goroutines from the last to the first and starts them.
-func (r *Receiver) launch(run *run, reader reader, listeners []completion.Listener) error {
+func (r *Receiver) launch(run *run, listeners []completion.Listener) error {
 	obs, err := receiverhelper.NewObsReport(receiverhelper.ObsReportSettings{
 		ReceiverID:             r.set.ID,
 		Transport:              "ebpf",
@@ -123,7 +128,7 @@ func (r *Receiver) launch(run *run, reader reader, listeners []completion.Listen
 		report:  func(e *componentstatus.Event) { componentstatus.ReportStatus(run.host, e) },
 		healthy: true,
 	}
-	workers := newWorkers(reader, run.warn)
+	workers := newWorkers(run.reader, run.warn)
 	messages, free := make(chan message), make(chan *event.Batch, batchesInFlight)
 	for range batchesInFlight {
 		free <- &event.Batch{}
@@ -241,7 +246,7 @@ func (run *run) shutdown(ctx context.Context) error {
 	case <-time.After(shutdownTimeout):
 		errs = append(errs, errBlocked)
 	}
-	errs = append(errs, run.source.Close())
+	errs = append(errs, run.source.Close(), run.reader.Close())
 	run.telemetry.stop()
 	return errors.Join(errs...)
 }

@@ -18,6 +18,7 @@ type reader interface {
 	file(pipeline.FileRequest) *symbol.File
 	// kernel returns what could be read, and why not the rest.
 	kernel() (k *symbol.Kernel, buildID string, err error)
+	Close() error
 }
 
 const (

@@ -20,9 +20,19 @@ import (
 )
 
 // Check returns every failure at once.
-func Check() []error {
+func Check() []error { return append(Host(), Privileges()...) }
+
+// Host returns what is wrong with the host, whoever asks.
+func Host() []error {
+	return failures(kernel, typeInformation, lockdown, pidNamespace, timeNamespace)
+}
+
+// Privileges returns what this process may not do.
+func Privileges() []error { return failures(capabilities) }
+
+func failures(checks ...func() error) []error {
 	var errs []error
-	for _, check := range []func() error{kernel, typeInformation, capabilities, lockdown, pidNamespace, timeNamespace} {
+	for _, check := range checks {
 		if err := check(); err != nil {
 			errs = append(errs, err)
 		}

@@ -76,7 +76,7 @@ func (t *Table) emptyZombies(w event.KTime) {
 		in.leave()
 		t.zombies.push(in)
 		for _, l := range in.lives {
-			l.sight = nil
+			l.forgetMappings()
 		}
 		t.eviction.Idle = append(t.eviction.Idle, in.lives...)
 	}

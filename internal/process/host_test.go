@@ -55,9 +55,8 @@ type proc struct {
 }
 
 func newHost(seed uint64, pids int) *host {
-	h := &host{rnd: rand.New(rand.NewPCG(seed, 1)), now: 1_000_000_000, pids: make([]*proc, pids),
+	return &host{rnd: rand.New(rand.NewPCG(seed, 1)), now: 1_000_000_000, pids: make([]*proc, pids),
 		truth: map[lifeKey]*truth{}, loses: func(event.Kind) bool { return false }}
-	return h
 }
 
 func (h *host) chance(n int) bool { return h.rnd.IntN(n) == 0 }

@@ -34,7 +34,7 @@ type Life struct {
 	stray bool
 
 	// sight is shared with the forks of this life until either has its own.
-	// Never nil, except for exited ones that linger.
+	// Exited ones that linger have one of their own, without mappings, or nil.
 	sight *sight
 	// until is when this life parted from the owner of the sight: what was seen
 	// later is not its own. forever: it is the owner.
@@ -78,6 +78,17 @@ func (l *Life) see(image *Image, from, to event.KTime) {
 		// What is known is newer.
 	default:
 		l.sight, l.until = &sight{image, from, to}, forever
+	}
+}
+
+// forgetMappings keeps what names the life and drops what is heavy.
+func (l *Life) forgetMappings() {
+	image := l.Image()
+	l.sight = nil
+	if image != nil {
+		names := *image
+		names.Mappings = nil
+		l.sight = &sight{image: &names}
 	}
 }
 

@@ -167,7 +167,8 @@ func TestZombiesBecomeCheap(t *testing.T) {
 	ev := round(tab, 15*us+linger)
 	require.Empty(t, ev.Gone)
 	require.Equal(t, []*Life{l}, ev.Idle)
-	require.Nil(t, l.Image())
+	require.Equal(t, "x", l.Executable(), "a name is cheap")
+	require.Empty(t, l.Image().Mappings)
 	require.Equal(t, 1, tab.Stats().Zombie)
 	require.Same(t, l, tab.Attribute(hit(16*us+linger, a, 0)))
 	require.Equal(t, []*Life{l}, round(tab, 2*linger, end(event.Free, linger+99*us, a)).Gone)
@@ -203,16 +204,17 @@ func TestMaxProcesses(t *testing.T) {
 // An exec that was refused is not mistaken for the generation before it.
 func TestExecWithoutRoom(t *testing.T) {
 	tab := New(Settings{MaxProcesses: 1})
-	tab.Observe([]event.Lifecycle{fork(1*us, b, no, 0), exec(2*us, a, 1)})
-	tab.Complete(10 * us)
-	require.Equal(t, no, tab.Attribute(hit(1*us, a, 0)).Proc)
-	tab.Evict(10 * us)
-	tab.Observe([]event.Lifecycle{end(event.Exit, 11*us, b), end(event.Free, 12*us, b)})
-	tab.Complete(20 * us)
-	tab.Evict(20 * us)
-	tab.Attribute(hit(2*us-1, a, 0)) // was held back; only now there is room
+	t0 := 9 * settle
+	tab.Observe([]event.Lifecycle{fork(t0+1*us, b, no, 0), exec(t0+2*us, a, 1)})
+	tab.Complete(t0 + 10*us)
+	require.Equal(t, no, tab.Attribute(hit(t0+1*us, a, 0)).Proc)
+	tab.Evict(t0 + 10*us)
+	tab.Observe([]event.Lifecycle{end(event.Exit, t0+11*us, b), end(event.Free, t0+12*us, b)})
+	tab.Complete(t0 + 20*us)
+	tab.Evict(t0 + 20*us)
+	tab.Attribute(hit(t0+2*us-1, a, 0)) // was held back; only now there is room
 	require.Empty(t, tab.Requests(9))
-	k := 20*us + 2*settle
+	k := t0 + 20*us + 2*settle
 	tab.Complete(k)
 	tab.Attribute(hit(k, a, 1))
 	require.Equal(t, []Request{{a, 1}}, tab.Requests(9))

@@ -16,6 +16,8 @@ const (
 	// maxMapsBytes bounds what is read of a maps file: more than the default
 	// vm.max_map_count (65530) can fill with ordinary paths.
 	maxMapsBytes = 64 << 20
+	// bufSize holds several of the longest lines of maps, or a cgroup file.
+	bufSize = 64 << 10
 )
 
 var errMaps = errors.New("maps is not understood")

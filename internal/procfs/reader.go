@@ -19,9 +19,6 @@ import (
 // maxNotes bounds what is read of the kernel's notes, which are some hundred bytes.
 const maxNotes = 1 << 20
 
-// bufSize holds four of the longest lines of maps, or a cgroup file.
-const bufSize = 64 << 10
-
 // Reader reads /proc and /sys below a root. It is safe for concurrent use until
 // Close.
 type Reader struct {

@@ -130,31 +130,47 @@ func (fs *functions) table(spans []span) (table, error) {
 		lengths: make([]uint32, len(spans)),
 		names:   make([]uint32, len(spans)),
 	}
+	size, err := fs.place(spans, t.names)
+	if err != nil {
+		return table{}, err
+	}
+	var text strings.Builder
+	text.Grow(size)
+	for i, s := range spans {
+		t.starts[i] = s.start
+		t.lengths[i] = uint32(min(s.end-s.start, math.MaxUint32))
+		if int(t.names[i]) == text.Len() { // the first that needs this name
+			f := &fs.all[s.function]
+			text.Write(fs.strings[f.strings][f.name:][:f.length])
+			text.WriteByte(0)
+		}
+	}
+	t.text = text.String()
+	return t, nil
+}
+
+// place decides where each span's name goes, and returns the size of all names.
+// Spans share a name that is one in the file; local functions often do.
+func (fs *functions) place(spans []span, names []uint32) (size int, err error) {
 	// A linker may let one name be the tail of another, which here becomes two.
 	// A file in which that is more than a trifle is made to fill our memory.
 	limit := 0
 	for _, s := range fs.strings {
 		limit += 2 * len(s)
 	}
-	var text strings.Builder
-	placed := make(map[uint64]uint32) // local functions often share a name
+	placed := make(map[uint64]uint32, len(spans))
 	for i, s := range spans {
 		f := &fs.all[s.function]
-		t.starts[i] = s.start
-		t.lengths[i] = uint32(min(s.end-s.start, math.MaxUint32))
 		id := uint64(f.strings)<<32 | uint64(f.name)
-		if off, ok := placed[id]; ok {
-			t.names[i] = off
-			continue
+		at, ok := placed[id]
+		if !ok {
+			at = uint32(size)
+			placed[id] = at
+			if size += int(f.length) + 1; size > limit {
+				return 0, fmt.Errorf("%w: more names than the %d bytes of its string tables hold", ErrDamaged, limit/2)
+			}
 		}
-		t.names[i] = uint32(text.Len())
-		placed[id] = t.names[i]
-		text.Write(fs.strings[f.strings][f.name:][:f.length])
-		text.WriteByte(0)
-		if text.Len() > limit {
-			return table{}, fmt.Errorf("%w: more names than the %d bytes of its string tables hold", ErrDamaged, limit/2)
-		}
+		names[i] = at
 	}
-	t.text = strings.Clone(text.String())
-	return t, nil
+	return size, nil
 }

@@ -1,0 +1,152 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package procfs
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/symbol"
+)
+
+func TestOpenMapped(t *testing.T) {
+	r, path := newReader(t), copyOfSelf(t)
+	c := start(t, path)
+	want, err := os.ReadFile(path)
+	require.NoError(t, err)
+	check := func() {
+		t.Helper()
+		p, err := r.Read(c.pid)
+		require.NoError(t, err)
+		assert.Equal(t, path, p.Executable)
+		f, err := r.OpenMapped(c.pid, programMapping(t, p))
+		require.NoError(t, err)
+		defer f.Close()
+		got, err := io.ReadAll(f)
+		require.NoError(t, err)
+		assert.True(t, bytes.Equal(want, got))
+	}
+	check()
+	// By the path a deleted file cannot be had, nor one that another took the
+	// place of. By the mapping it can.
+	needMapFiles(t)
+	require.NoError(t, os.Remove(path))
+	check()
+	require.NoError(t, os.WriteFile(path, []byte("another"), 0o700))
+	check()
+}
+
+// needMapFiles skips the test where map_files is out of reach.
+func needMapFiles(t *testing.T) {
+	t.Helper()
+	p, err := newReader(t).Read(uint32(os.Getpid()))
+	require.NoError(t, err)
+	if _, err := keyOf(unix.AT_FDCWD, "/proc/self/"+mapFile(p.Mappings[0])); errors.Is(err, unix.EPERM) {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("map_files needs CAP_CHECKPOINT_RESTORE")
+		}
+		t.Skip("map_files needs CAP_CHECKPOINT_RESTORE")
+	}
+}
+
+func TestReplaced(t *testing.T) {
+	r, path := newReader(t), copyOfSelf(t)
+	c := start(t, path)
+	p, err := r.Read(c.pid)
+	require.NoError(t, err)
+	m := programMapping(t, p)
+	for name, change := range map[string]func(*symbol.Key){
+		"device": func(k *symbol.Key) { k.Device++ }, "inode": func(k *symbol.Key) { k.Inode++ },
+		"time": func(k *symbol.Key) { k.ChangeTime++ }, "size": func(k *symbol.Key) { k.Size++ },
+	} {
+		other := m
+		change(&other.File)
+		_, err = r.OpenMapped(c.pid, other)
+		assert.ErrorIs(t, err, ErrReplaced, name)
+	}
+	// For real: the inode changes, which its ctime shows.
+	require.NoError(t, os.Chmod(path, 0o755))
+	_, err = r.OpenMapped(c.pid, m)
+	assert.ErrorIs(t, err, ErrReplaced)
+
+	m.File = symbol.Key{}
+	_, err = r.OpenMapped(c.pid, m)
+	assert.ErrorIs(t, err, ErrNoFile)
+}
+
+// Without map_files the path leads to the file; what is there instead is neither
+// taken for it nor waited for.
+func TestOpenByPath(t *testing.T) {
+	r, dir := newReader(t), t.TempDir()
+	pid := uint32(os.Getpid())
+	path := filepath.Join(dir, "lib.so")
+	require.NoError(t, os.WriteFile(path, []byte("content"), 0o600))
+	h, err := r.open(pid)
+	require.NoError(t, err)
+	defer h.close()
+	// No such range is mapped, so it is the path that counts.
+	m := Mapping{Start: 0x1000, End: 0x2000, Path: path}
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	inode := info.Sys().(*syscall.Stat_t).Ino
+	m.File = h.key(m, inode)
+	require.NotZero(t, m.File)
+	assert.Zero(t, h.key(m, inode+1), "another file is there now")
+
+	f, err := r.OpenMapped(pid, m)
+	require.NoError(t, err)
+	got, err := io.ReadAll(f)
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+	assert.Equal(t, "content", string(got))
+
+	require.NoError(t, os.Remove(path))
+	_, err = r.OpenMapped(pid, m)
+	assert.ErrorIs(t, err, os.ErrNotExist)
+	require.NoError(t, unix.Mkfifo(path, 0o600))
+	_, err = r.OpenMapped(pid, m) // an open would wait for a writer
+	assert.ErrorIs(t, err, ErrNoFile)
+	m.Path = "/dev/zero"
+	_, err = r.OpenMapped(pid, m)
+	assert.ErrorIs(t, err, ErrNoFile)
+	m.Path = "[vdso]"
+	_, err = r.OpenMapped(pid, m)
+	assert.ErrorIs(t, err, ErrNoFile)
+}
+
+// Links in a path belong to the root of the process, not to ours.
+func TestOpenByPathStaysInRoot(t *testing.T) {
+	root := t.TempDir()
+	require.NoError(t, os.MkdirAll(filepath.Join(root, "etc"), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(root, "etc", "passwd"), []byte("inside"), 0o600))
+	require.NoError(t, os.Symlink("/etc/passwd", filepath.Join(root, "absolute")))
+	require.NoError(t, os.Symlink("../../../../../../../../etc/passwd", filepath.Join(root, "upwards")))
+	// A directory whose root is root, as in /proc/PID.
+	dir := t.TempDir()
+	require.NoError(t, os.Symlink(root, filepath.Join(dir, "root")))
+	fd, err := openat(unix.AT_FDCWD, dir, unix.O_PATH|unix.O_DIRECTORY)
+	require.NoError(t, err)
+	defer unix.Close(fd)
+	want, err := keyOf(unix.AT_FDCWD, filepath.Join(root, "etc", "passwd"))
+	require.NoError(t, err)
+	for _, name := range []string{"/absolute", "/upwards", "/../../etc/passwd"} {
+		got, err := handle(fd).openByPath(name)
+		require.NoError(t, err)
+		key, err := keyOf(got, "")
+		unix.Close(got)
+		require.NoError(t, err)
+		assert.Equal(t, want, key, name)
+	}
+}

@@ -1,0 +1,113 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package receiver_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/consumer/consumererror"
+	"go.opentelemetry.io/collector/consumer/consumertest"
+	"go.opentelemetry.io/collector/consumer/xconsumer"
+	"go.opentelemetry.io/collector/pdata/pprofile"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/metadatatest"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/sourcetest"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/receiver"
+)
+
+// start runs a receiver on the fake source until the test stops it.
+func start(t *testing.T, s receiver.Settings, consume xconsumer.ConsumeProfilesFunc) *receiver.Receiver {
+	t.Helper()
+	next, err := xconsumer.NewProfiles(consume)
+	require.NoError(t, err)
+	r, err := receiver.New(metadatatest.NewSettings(componenttest.NewTelemetry()), s, sourcetest.Open, next)
+	require.NoError(t, err)
+	require.NoError(t, r.Start(t.Context(), componenttest.NewNopHost()))
+	return r
+}
+
+// requireClosed checks that every sample taken is accounted for, at rest.
+func requireClosed(t *testing.T, l receiver.Ledger) {
+	t.Helper()
+	require.Equal(t, l.Taken, l.Filtered+l.LostTotal()+l.Delivered, "%+v", l)
+	require.Zero(t, l.InFlight)
+	require.Zero(t, l.Late)
+}
+
+func TestAPermanentErrorLosesTheBatch(t *testing.T) {
+	var calls atomic.Int64
+	r := start(t, fast(), func(context.Context, pprofile.Profiles) error {
+		calls.Add(1)
+		return consumererror.NewPermanent(errors.New("no"))
+	})
+	ledger := receiver.ReadLedger(r)
+	time.Sleep(2200 * time.Millisecond)
+	require.NoError(t, r.Shutdown(t.Context()))
+	l := ledger()
+	requireClosed(t, l)
+	require.Zero(t, l.Delivered)
+	require.Equal(t, l.Taken, l.Lost["consumer_permanent"])
+	require.Equal(t, int64(3), calls.Load(), "two full windows and the last one, each tried once")
+}
+
+func TestAnErrorIsRetriedUntilItPasses(t *testing.T) {
+	var calls atomic.Int64
+	sink := &consumertest.ProfilesSink{}
+	r := start(t, fast(), func(ctx context.Context, p pprofile.Profiles) error {
+		if calls.Add(1) <= 2 {
+			return errors.New("not now")
+		}
+		return sink.ConsumeProfiles(ctx, p)
+	})
+	ledger := receiver.ReadLedger(r)
+	time.Sleep(1900 * time.Millisecond)
+	require.NoError(t, r.Shutdown(t.Context()))
+	l := ledger()
+	requireClosed(t, l)
+	require.Equal(t, l.Taken, l.Delivered)
+	require.Equal(t, l.Delivered, timestamps(sink.AllProfiles()))
+}
+
+func TestRetriesEndWhenTheNextWindowIsReady(t *testing.T) {
+	r := start(t, fast(), func(context.Context, pprofile.Profiles) error { return errors.New("never") })
+	ledger := receiver.ReadLedger(r)
+	time.Sleep(3200 * time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	require.NoError(t, r.Shutdown(ctx))
+	l := ledger()
+	requireClosed(t, l)
+	require.Positive(t, l.Lost["consumer_retry"])
+	require.Positive(t, l.Lost["shutdown"])
+	require.Equal(t, l.Taken, l.LostTotal())
+}
+
+func TestABlockedConsumerCostsOlderWindows(t *testing.T) {
+	release := make(chan struct{})
+	r := start(t, fast(), func(ctx context.Context, _ pprofile.Profiles) error {
+		select {
+		case <-release:
+		case <-ctx.Done():
+		}
+		return nil
+	})
+	ledger := receiver.ReadLedger(r)
+	time.Sleep(4500 * time.Millisecond)
+	l := ledger()
+	require.Positive(t, l.Lost["consumer_slow"], "the second of four windows gave way to the third")
+	require.Zero(t, l.Delivered)
+	require.Equal(t, l.Taken, l.LostTotal()+l.InFlight, "in flight: %+v", l)
+	require.GreaterOrEqual(t, l.Completions, uint64(30), "a blocked consumer does not hold the watermark")
+	close(release)
+	require.NoError(t, r.Shutdown(t.Context()))
+	requireClosed(t, ledger())
+}

@@ -1,0 +1,118 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package source
+
+import (
+	"testing"
+	"unsafe"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/bpf"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+)
+
+// The generated types come from the object's type information, so their sizes
+// are what the programs write. bpf/wire.h asserts the same numbers.
+func TestWireLayout(t *testing.T) {
+	require.EqualValues(t, 48, unsafe.Sizeof(bpf.ProfilerWireHead{}))
+	require.EqualValues(t, 56+16*127, unsafe.Sizeof(bpf.ProfilerWireSample{}))
+	require.EqualValues(t, 72, unsafe.Sizeof(bpf.ProfilerWireLifecycle{}))
+	require.EqualValues(t, 64, unsafe.Sizeof(bpf.ProfilerWireCounters{}))
+	require.Equal(t, maxRecord, int(unsafe.Sizeof(bpf.ProfilerWireSample{}))+recordHeader)
+}
+
+func TestWireConstants(t *testing.T) {
+	for kind, wire := range map[event.Kind]bpf.ProfilerWireKind{
+		event.Fork: bpf.ProfilerWireKindKIND_FORK,
+		event.Exec: bpf.ProfilerWireKindKIND_EXEC,
+		event.Exit: bpf.ProfilerWireKindKIND_EXIT,
+		event.Free: bpf.ProfilerWireKindKIND_FREE,
+	} {
+		require.EqualValues(t, kind, wire)
+	}
+	for user, wire := range map[event.UserStack]bpf.ProfilerWireUserStack{
+		event.UserTaken:  bpf.ProfilerWireUserStackUSER_TAKEN,
+		event.UserNone:   bpf.ProfilerWireUserStackUSER_NONE,
+		event.UserExec:   bpf.ProfilerWireUserStackUSER_EXEC,
+		event.UserExit:   bpf.ProfilerWireUserStackUSER_EXIT,
+		event.UserFailed: bpf.ProfilerWireUserStackUSER_FAILED,
+	} {
+		require.EqualValues(t, user, wire)
+	}
+}
+
+func bytesOf[T any](v *T, n uintptr) []byte { return unsafe.Slice((*byte)(unsafe.Pointer(v)), n) }
+
+func head(kind bpf.ProfilerWireKind) bpf.ProfilerWireHead {
+	h := bpf.ProfilerWireHead{Ktime: 11, Start: 22, Generation: 33, Pid: 44, Kind: uint8(kind), Worker: 1, UserStack: 2}
+	h.Comm[0], h.Comm[1] = 'g', 'o'
+	return h
+}
+
+func TestDecodeSample(t *testing.T) {
+	wire := bpf.ProfilerWireSample{Head: head(bpf.ProfilerWireKindKIND_SAMPLE), Tid: 55, KernelFrames: 1, UserFrames: 2}
+	wire.Frames[0], wire.Frames[1], wire.Frames[2] = 101, 102, 103
+	record := bytesOf(&wire, uintptr(sampleSize)+24)
+	var b event.Batch
+	require.True(t, decode(record, 7, &b))
+	require.Equal(t, []event.Sample{{
+		KTime: 11, Proc: event.ProcID{PID: 44, Start: 22}, Generation: 33, TID: 55, CPU: 7,
+		Comm: event.Comm{'g', 'o'}, Worker: true, UserStack: event.UserExec,
+		Kernel: []uint64{101}, User: []uint64{102, 103},
+	}}, b.Samples)
+	require.False(t, decode(record[:len(record)-1], 7, &b), "a frame is cut off")
+	wire.KernelFrames = 0xffff
+	require.False(t, decode(record, 7, &b), "more frames than a record holds")
+}
+
+func TestDecodeLifecycle(t *testing.T) {
+	wire := bpf.ProfilerWireLifecycle{
+		Head: head(bpf.ProfilerWireKindKIND_FORK), ParentStart: 66, ParentGeneration: 77, ParentPid: 88,
+	}
+	record := bytesOf(&wire, unsafe.Sizeof(wire))
+	var b event.Batch
+	require.True(t, decode(record, 0, &b))
+	require.Equal(t, []event.Lifecycle{{
+		Kind: event.Fork, KTime: 11, Proc: event.ProcID{PID: 44, Start: 22}, Generation: 33,
+		Parent: event.ProcID{PID: 88, Start: 66}, ParentGeneration: 77,
+		Comm: event.Comm{'g', 'o'}, Worker: true,
+	}}, b.Lifecycle)
+	wire.Head.Kind = 99
+	require.False(t, decode(record, 0, &b))
+}
+
+// The oracle: a record is understood or leaves the batch as it was.
+func FuzzDecode(f *testing.F) {
+	wire := bpf.ProfilerWireSample{Head: head(bpf.ProfilerWireKindKIND_SAMPLE), KernelFrames: 3, UserFrames: 4}
+	f.Add(append([]byte{}, bytesOf(&wire, uintptr(sampleSize)+56)...))
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, record []byte) {
+		var b event.Batch
+		ok := decode(record, 0, &b)
+		if got := len(b.Samples) + len(b.Lifecycle); ok != (got == 1) {
+			t.Fatalf("decode says %v and left %d events", ok, got)
+		}
+		for _, s := range b.Samples {
+			if 8*(len(s.Kernel)+len(s.User)) > len(record)-sampleSize {
+				t.Fatalf("%d frames from %d bytes", len(s.Kernel)+len(s.User), len(record))
+			}
+		}
+	})
+}
+
+func BenchmarkDecode(b *testing.B) {
+	wire := bpf.ProfilerWireSample{Head: head(bpf.ProfilerWireKindKIND_SAMPLE), KernelFrames: 10, UserFrames: 40}
+	record := bytesOf(&wire, uintptr(sampleSize)+400)
+	var batch event.Batch
+	b.ReportAllocs()
+	for i := range b.N {
+		if i%BatchSamples == 0 {
+			batch.Reset()
+		}
+		decode(record, 0, &batch)
+	}
+}

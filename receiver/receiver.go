@@ -83,8 +83,7 @@ func (r *Receiver) Start(_ context.Context, host component.Host) (err error) {
 		return fmt.Errorf("register metrics: %w", err)
 	}
 	if err := r.launch(run, listeners); err != nil {
-		run.telemetry.stop()
-		return err
+		return errors.Join(err, run.telemetry.stop())
 	}
 	r.run = run
 	r.set.Logger.Info("Profiling this host",
@@ -246,8 +245,7 @@ func (run *run) shutdown(ctx context.Context) error {
 	case <-time.After(shutdownTimeout):
 		errs = append(errs, errBlocked)
 	}
-	errs = append(errs, run.source.Close(), run.reader.Close())
-	run.telemetry.stop()
+	errs = append(errs, run.source.Close(), run.reader.Close(), run.telemetry.stop())
 	return errors.Join(errs...)
 }
 

@@ -37,7 +37,7 @@ func (u undelivered) total() uint64 { return u.permanent + u.retry + u.slow + u.
 // inFlight counts the samples that were taken and not dealt with yet: in the
 // buffers, on their way to the pipeline, in it, and with the emitter.
 func (s *snapshot) inFlight() uint64 {
-	inBuffers := s.counters.Submitted - s.counters.Drained
+	inBuffers := s.counters.Submitted - s.counters.Drained - s.counters.Undecoded
 	ledger := s.pipeline.Ledger
 	onTheWay := s.counters.Drained - min(s.counters.Drained, ledger.Seen)
 	emitting := ledger.Closed - s.delivered - s.lost.total()

@@ -5,7 +5,6 @@ package receiver
 
 import (
 	"context"
-	"errors"
 	"sync/atomic"
 	"time"
 
@@ -20,9 +19,10 @@ import (
 // telemetry shows the snapshots that the engine publishes. Every series carries
 // the receiver's id, so that two instances stay apart.
 type telemetry struct {
-	builder   *metadata.TelemetryBuilder
-	receiver  attribute.KeyValue
-	published atomic.Pointer[snapshot]
+	builder      *metadata.TelemetryBuilder
+	registration metric.Registration
+	receiver     attribute.KeyValue
+	published    atomic.Pointer[snapshot]
 	// replaced counts completions that a listener did not read in time.
 	replaced atomic.Uint64
 	now      func() event.KTime
@@ -36,87 +36,83 @@ func newTelemetry(id component.ID, set component.TelemetrySettings, now func() e
 	}
 	t := &telemetry{builder: builder, receiver: attribute.String("receiver", id.String()), now: now}
 	t.published.Store(&snapshot{until: now()})
-	if err := errors.Join(t.registerLedger(), t.registerProcesses(), t.registerCompletions()); err != nil {
-		t.stop()
+	// One callback for all, so that a scrape shows one snapshot.
+	t.registration, err = metadata.Meter(set).RegisterCallback(t.observe, t.instruments()...)
+	if err != nil {
+		builder.Shutdown()
 		return nil, err
 	}
 	return t, nil
 }
 
-func (t *telemetry) stop() { t.builder.Shutdown() }
+func (t *telemetry) stop() error {
+	err := t.registration.Unregister()
+	t.builder.Shutdown()
+	return err
+}
 
 func (t *telemetry) barrier(d time.Duration) {
 	t.builder.ReceiverEbpfProfilerBarrierDuration.Record(context.Background(), d.Seconds(),
 		metric.WithAttributes(t.receiver))
 }
 
+func (t *telemetry) instruments() []metric.Observable {
+	b := t.builder
+	return []metric.Observable{
+		b.ReceiverEbpfProfilerSamplesExpected, b.ReceiverEbpfProfilerSamplesUnfired,
+		b.ReceiverEbpfProfilerSamplesTaken, b.ReceiverEbpfProfilerSamplesFiltered,
+		b.ReceiverEbpfProfilerSamplesLost, b.ReceiverEbpfProfilerSamplesDelivered,
+		b.ReceiverEbpfProfilerSamplesInFlight, b.ReceiverEbpfProfilerStacks,
+		b.ReceiverEbpfProfilerFramesUnnamed, b.ReceiverEbpfProfilerMappingsUnidentified,
+		b.ReceiverEbpfProfilerProcesses, b.ReceiverEbpfProfilerEvictions,
+		b.ReceiverEbpfProfilerPidReuses, b.ReceiverEbpfProfilerProcessesRefused,
+		b.ReceiverEbpfProfilerProcfsReads, b.ReceiverEbpfProfilerReconciliations,
+		b.ReceiverEbpfProfilerLifecycleLost, b.ReceiverEbpfProfilerCompletions,
+		b.ReceiverEbpfProfilerLateRecords, b.ReceiverEbpfProfilerCompletionsReplaced,
+		b.ReceiverEbpfProfilerWatermarkLag,
+	}
+}
+
+func (t *telemetry) observe(_ context.Context, o metric.Observer) error {
+	s, b := t.published.Load(), t.builder
+	processes := &s.pipeline.Processes
+	t.total(o, b.ReceiverEbpfProfilerSamplesExpected, s.counters.Expected())
+	t.total(o, b.ReceiverEbpfProfilerSamplesUnfired, s.counters.Unfired)
+	t.total(o, b.ReceiverEbpfProfilerSamplesTaken, s.counters.Taken())
+	t.by(o, b.ReceiverEbpfProfilerSamplesFiltered, "reason", filtered(s))
+	t.by(o, b.ReceiverEbpfProfilerSamplesLost, "reason", lost(s))
+	t.total(o, b.ReceiverEbpfProfilerSamplesDelivered, s.delivered)
+	t.total(o, b.ReceiverEbpfProfilerSamplesInFlight, s.inFlight())
+	t.by(o, b.ReceiverEbpfProfilerStacks, "end", stacks(s))
+	t.total(o, b.ReceiverEbpfProfilerFramesUnnamed, s.unnamed)
+	t.total(o, b.ReceiverEbpfProfilerMappingsUnidentified, s.unidentified)
+	t.by(o, b.ReceiverEbpfProfilerProcesses, "state", states(s))
+	t.total(o, b.ReceiverEbpfProfilerEvictions, processes.Evictions)
+	t.total(o, b.ReceiverEbpfProfilerPidReuses, processes.PIDReuses)
+	t.total(o, b.ReceiverEbpfProfilerProcessesRefused, processes.Refused)
+	t.by(o, b.ReceiverEbpfProfilerProcfsReads, "outcome", reads(s))
+	t.by(o, b.ReceiverEbpfProfilerReconciliations, "cause", values{"lifecycle_lost": s.reconciliations})
+	t.total(o, b.ReceiverEbpfProfilerLifecycleLost, s.counters.LifecycleGaps()+processes.RecordsDropped)
+	t.total(o, b.ReceiverEbpfProfilerCompletions, s.completions)
+	t.total(o, b.ReceiverEbpfProfilerLateRecords, s.pipeline.Ledger.Late)
+	t.total(o, b.ReceiverEbpfProfilerCompletionsReplaced, t.replaced.Load())
+	lag := time.Duration(t.now() - s.until)
+	o.ObserveFloat64(b.ReceiverEbpfProfilerWatermarkLag, lag.Seconds(), metric.WithAttributes(t.receiver))
+	return nil
+}
+
 // values maps the value of a metric's attribute to a count.
 type values map[string]uint64
 
-// plain makes a callback for a metric without an attribute of its own.
-func (t *telemetry) plain(get func(*snapshot) uint64) metric.Int64Callback {
-	set := metric.WithAttributeSet(attribute.NewSet(t.receiver))
-	return func(_ context.Context, o metric.Int64Observer) error {
-		o.Observe(int64(get(t.published.Load())), set)
-		return nil
+func (t *telemetry) total(o metric.Observer, m metric.Int64Observable, n uint64) {
+	o.ObserveInt64(m, int64(n), metric.WithAttributes(t.receiver))
+}
+
+// by shows one series per value of an attribute.
+func (t *telemetry) by(o metric.Observer, m metric.Int64Observable, key string, counts values) {
+	for value, n := range counts {
+		o.ObserveInt64(m, int64(n), metric.WithAttributes(t.receiver, attribute.String(key, value)))
 	}
-}
-
-// by makes a callback for a metric with one series per value of an attribute.
-func (t *telemetry) by(key string, get func(*snapshot) values) metric.Int64Callback {
-	return func(_ context.Context, o metric.Int64Observer) error {
-		for value, n := range get(t.published.Load()) {
-			o.Observe(int64(n), metric.WithAttributes(t.receiver, attribute.String(key, value)))
-		}
-		return nil
-	}
-}
-
-func (t *telemetry) registerLedger() error {
-	b := t.builder
-	return errors.Join(
-		b.RegisterReceiverEbpfProfilerSamplesExpectedCallback(t.plain(func(s *snapshot) uint64 { return s.counters.Expected() })),
-		b.RegisterReceiverEbpfProfilerSamplesUnfiredCallback(t.plain(func(s *snapshot) uint64 { return s.counters.Unfired })),
-		b.RegisterReceiverEbpfProfilerSamplesTakenCallback(t.plain(func(s *snapshot) uint64 { return s.counters.Taken() })),
-		b.RegisterReceiverEbpfProfilerSamplesFilteredCallback(t.by("reason", filtered)),
-		b.RegisterReceiverEbpfProfilerSamplesLostCallback(t.by("reason", lost)),
-		b.RegisterReceiverEbpfProfilerSamplesDeliveredCallback(t.plain(func(s *snapshot) uint64 { return s.delivered })),
-		b.RegisterReceiverEbpfProfilerSamplesInFlightCallback(t.plain((*snapshot).inFlight)),
-		b.RegisterReceiverEbpfProfilerStacksCallback(t.by("end", stacks)),
-		b.RegisterReceiverEbpfProfilerFramesUnnamedCallback(t.plain(func(s *snapshot) uint64 { return s.unnamed })),
-		b.RegisterReceiverEbpfProfilerMappingsUnidentifiedCallback(t.plain(func(s *snapshot) uint64 { return s.unidentified })),
-	)
-}
-
-func (t *telemetry) registerProcesses() error {
-	b := t.builder
-	return errors.Join(
-		b.RegisterReceiverEbpfProfilerProcessesCallback(t.by("state", processes)),
-		b.RegisterReceiverEbpfProfilerEvictionsCallback(t.plain(func(s *snapshot) uint64 { return s.pipeline.Processes.Evictions })),
-		b.RegisterReceiverEbpfProfilerPidReusesCallback(t.plain(func(s *snapshot) uint64 { return s.pipeline.Processes.PIDReuses })),
-		b.RegisterReceiverEbpfProfilerProcessesRefusedCallback(t.plain(func(s *snapshot) uint64 { return s.pipeline.Processes.Refused })),
-		b.RegisterReceiverEbpfProfilerProcfsReadsCallback(t.by("outcome", reads)),
-		b.RegisterReceiverEbpfProfilerReconciliationsCallback(t.by("cause", func(s *snapshot) values {
-			return values{"lifecycle_lost": s.reconciliations}
-		})),
-		b.RegisterReceiverEbpfProfilerLifecycleLostCallback(t.plain(func(s *snapshot) uint64 {
-			return s.counters.LifecycleLost + s.counters.LifecycleMissed + s.pipeline.Processes.RecordsDropped
-		})),
-	)
-}
-
-func (t *telemetry) registerCompletions() error {
-	b := t.builder
-	set := metric.WithAttributes(t.receiver)
-	return errors.Join(
-		b.RegisterReceiverEbpfProfilerCompletionsCallback(t.plain(func(s *snapshot) uint64 { return s.completions })),
-		b.RegisterReceiverEbpfProfilerLateRecordsCallback(t.plain(func(s *snapshot) uint64 { return s.pipeline.Ledger.Late })),
-		b.RegisterReceiverEbpfProfilerCompletionsReplacedCallback(t.plain(func(*snapshot) uint64 { return t.replaced.Load() })),
-		b.RegisterReceiverEbpfProfilerWatermarkLagCallback(func(_ context.Context, o metric.Float64Observer) error {
-			o.Observe(time.Duration(t.now()-t.published.Load().until).Seconds(), set)
-			return nil
-		}),
-	)
 }
 
 func filtered(s *snapshot) values {
@@ -126,6 +122,7 @@ func filtered(s *snapshot) values {
 func lost(s *snapshot) values {
 	return values{
 		"ring_full":          s.counters.RingFull,
+		"undecoded":          s.counters.Undecoded,
 		"hold":               s.pipeline.Ledger.LostHold,
 		"consumer_permanent": s.lost.permanent,
 		"consumer_retry":     s.lost.retry,
@@ -149,7 +146,7 @@ func stacks(s *snapshot) values {
 	return out
 }
 
-func processes(s *snapshot) values {
+func states(s *snapshot) values {
 	p := s.pipeline.Processes
 	return values{"live": uint64(p.Live), "exiting": uint64(p.Exiting), "zombie": uint64(p.Zombie)}
 }

@@ -1,0 +1,86 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package receiver_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/consumer/consumertest"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/metadatatest"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/sourcetest"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/receiver"
+)
+
+const prefix = "otelcol_receiver_ebpf_profiler_"
+
+// sum adds up the series of a metric that belong to a receiver.
+func sum(t *testing.T, tel *componenttest.Telemetry, name, id string) (total int64, series int) {
+	t.Helper()
+	m, err := tel.GetMetric(prefix + name)
+	require.NoError(t, err)
+	var points []metricdata.DataPoint[int64]
+	switch data := m.Data.(type) {
+	case metricdata.Sum[int64]:
+		points = data.DataPoints
+	case metricdata.Gauge[int64]:
+		points = data.DataPoints
+	default:
+		require.Failf(t, "unexpected type", "%s is a %T", name, data)
+	}
+	for _, p := range points {
+		if v, _ := p.Attributes.Value("receiver"); v.AsString() == id {
+			total += p.Value
+			series++
+		}
+	}
+	return total, series
+}
+
+func TestTheMetricsOfTwoReceiversStayApart(t *testing.T) {
+	tel := componenttest.NewTelemetry()
+	ids := []string{"ebpf_profiler/a", "ebpf_profiler/b"}
+	hz := map[string]int{"ebpf_profiler/a": 50, "ebpf_profiler/b": 200}
+	var running []*receiver.Receiver
+	for _, id := range ids {
+		set := metadatatest.NewSettings(tel)
+		require.NoError(t, set.ID.UnmarshalText([]byte(id)))
+		s := fast()
+		s.SamplesPerSecond = hz[id]
+		r, err := receiver.New(set, s, sourcetest.Open, consumertest.NewNop())
+		require.NoError(t, err)
+		require.NoError(t, r.Start(t.Context(), componenttest.NewNopHost()))
+		running = append(running, r)
+	}
+	time.Sleep(1500 * time.Millisecond)
+	for _, id := range ids {
+		taken, series := sum(t, tel, "samples_taken", id)
+		require.Equal(t, 1, series)
+		require.InDelta(t, 2*float64(hz[id])*1.4, float64(taken), float64(hz[id]), id)
+		_, reasons := sum(t, tel, "samples_lost", id)
+		require.Equal(t, 7, reasons, "a series for each reason, from the start")
+		late, _ := sum(t, tel, "late_records", id)
+		require.Zero(t, late)
+		live, states := sum(t, tel, "processes", id)
+		require.Equal(t, 3, states)
+		require.EqualValues(t, 1, live)
+	}
+	lag, err := tel.GetMetric(prefix + "watermark_lag")
+	require.NoError(t, err)
+	for _, p := range lag.Data.(metricdata.Gauge[float64]).DataPoints {
+		require.Positive(t, p.Value)
+		require.Less(t, p.Value, 5*0.25, "five times the two intervals")
+	}
+	for _, r := range running {
+		require.NoError(t, r.Shutdown(t.Context()))
+	}
+	_, err = tel.GetMetric(prefix + "samples_taken")
+	require.Error(t, err, "a receiver that was shut down shows nothing")
+}

@@ -1,0 +1,31 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package main
+
+import "time"
+
+// figures are what one run cost.
+type figures struct {
+	cpuPercent, microsPerSample, bpfMicrosPerSample float64
+	rssMB, mapsMB, startSeconds, lagMillis, late    float64
+}
+
+func compare(c *collector, before, after reading, d time.Duration) figures {
+	cpu := (after.cpu - before.cpu).Seconds()
+	bpf := (after.bpf - before.bpf).Seconds()
+	samples := after.metrics["samples_taken"] - before.metrics["samples_taken"] -
+		after.metrics["samples_filtered"] + before.metrics["samples_filtered"]
+	return figures{
+		cpuPercent:         100 * cpu / d.Seconds(),
+		microsPerSample:    1e6 * cpu / samples,
+		bpfMicrosPerSample: 1e6 * bpf / samples,
+		rssMB:              after.rssBytes / 1e6,
+		mapsMB:             after.mapBytes / 1e6,
+		startSeconds:       c.startSeconds,
+		lagMillis:          1e3 * after.metrics["watermark_lag"],
+		late:               after.metrics["late_records"],
+	}
+}

@@ -1,0 +1,128 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+// Command bench measures what the collector costs on this host and prints a
+// table. Each row is the median of several runs; compare rows of one table only.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// load is what runs beside the collector.
+type load struct {
+	name string
+	hz   int
+	// burners each keep one CPU busy.
+	burners int
+}
+
+func run() error {
+	binary := flag.String("collector", "bin/otelcol-ebpf-profiler", "the collector to measure")
+	runs := flag.Int("runs", 3, "runs per row")
+	duration := flag.Duration("for", 20*time.Second, "length of a run")
+	flag.Parse()
+
+	stats, err := ebpf.EnableStats(unix.BPF_STATS_RUN_TIME)
+	if err != nil {
+		return fmt.Errorf("turn on run-time statistics of BPF, run as root: %w", err)
+	}
+	defer stats.Close()
+	burner, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	heading(*runs, *duration)
+	cpus := runtime.NumCPU()
+	for _, l := range []load{{"quiet", 19, 0}, {"busy", 19, cpus}, {"quiet", 97, 0}, {"busy", 97, cpus}, {"busy", 997, cpus}, {"busy", 4999, cpus}} {
+		var all []figures
+		for range *runs {
+			f, err := measure(*binary, burner, l, *duration)
+			if err != nil {
+				return fmt.Errorf("%s at %d Hz: %w", l.name, l.hz, err)
+			}
+			all = append(all, f)
+		}
+		fmt.Println(row(l, all))
+	}
+	return nil
+}
+
+// measure runs the collector once.
+func measure(binary, burner string, l load, d time.Duration) (f figures, err error) {
+	for cpu := range l.burners {
+		cmd := exec.Command(burner)
+		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", burnOn, cpu))
+		if err := cmd.Start(); err != nil {
+			return f, fmt.Errorf("start a burner: %w", err)
+		}
+		defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
+	}
+	c, err := startCollector(binary, l.hz)
+	if err != nil {
+		return f, err
+	}
+	defer func() { err = errors.Join(err, c.stop()) }()
+	const settle = 6 * time.Second // the first window, names included
+	time.Sleep(settle)
+	before, err := c.read()
+	if err != nil {
+		return f, err
+	}
+	time.Sleep(d)
+	after, err := c.read()
+	if err != nil {
+		return f, err
+	}
+	return compare(c, before, after, d), nil
+}
+
+func heading(runs int, d time.Duration) {
+	var name unix.Utsname
+	_ = unix.Uname(&name)
+	commit, _ := exec.Command("git", "describe", "--always", "--dirty").Output()
+	fmt.Printf("Commit %s, Linux %s, %d CPUs, median of %d runs of %s each.\n\n",
+		strings.TrimSpace(string(commit)), unix.ByteSliceToString(name.Release[:]), runtime.NumCPU(), runs, d)
+	fmt.Println("| load | Hz | CPU % of one core | us per sample | BPF us per sample | RSS MB | BPF maps MB | start s | lag ms | late |")
+	fmt.Println("|---|---|---|---|---|---|---|---|---|---|")
+}
+
+func row(l load, all []figures) string {
+	median := func(get func(figures) float64) float64 {
+		values := make([]float64, len(all))
+		for i, f := range all {
+			values[i] = get(f)
+		}
+		slices.Sort(values)
+		return values[len(values)/2]
+	}
+	return fmt.Sprintf("| %s | %d | %.2f | %.1f | %.1f | %.0f | %.1f | %.2f | %.0f | %.0f |", l.name, l.hz,
+		median(func(f figures) float64 { return f.cpuPercent }),
+		median(func(f figures) float64 { return f.microsPerSample }),
+		median(func(f figures) float64 { return f.bpfMicrosPerSample }),
+		median(func(f figures) float64 { return f.rssMB }),
+		median(func(f figures) float64 { return f.mapsMB }),
+		median(func(f figures) float64 { return f.startSeconds }),
+		median(func(f figures) float64 { return f.lagMillis }),
+		median(func(f figures) float64 { return f.late }))
+}

@@ -205,7 +205,7 @@ func (r *Receiver) listeners(host component.Host) ([]completion.Listener, error)
 		}
 		listener, ok := extension.(completion.Listener)
 		if !ok {
-			return nil, fmt.Errorf("completion_listeners: the extension %q does not listen to completions", id)
+			return nil, fmt.Errorf("completion_listeners: the extension %q does not listen to completions: name one that implements completion.Listener", id)
 		}
 		out = append(out, listener)
 	}

@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 	"testing"
@@ -42,8 +43,8 @@ func needRoot(t testing.TB) {
 	t.Skip("this test needs root")
 }
 
-// binary is the collector under test.
-func binary(t testing.TB) string {
+// collectorBinary is the collector under test.
+func collectorBinary(t testing.TB) string {
 	t.Helper()
 	name := os.Getenv("COLLECTOR")
 	if name == "" {
@@ -73,7 +74,7 @@ func start(t testing.TB, config string, env ...string) *collector {
 	log, err := os.Create(c.file("log"))
 	require.NoError(t, err)
 	defer log.Close()
-	cmd := exec.Command(binary(t), "--config=testdata/"+config, gate)
+	cmd := exec.Command(collectorBinary(t), "--config=testdata/"+config, gate)
 	cmd.Env = append(os.Environ(), append(env,
 		"DIR="+c.dir, fmt.Sprintf("METRICS_PORT=%d", c.metricsPort))...)
 	cmd.Stdout, cmd.Stderr = log, log
@@ -83,7 +84,7 @@ func start(t testing.TB, config string, env ...string) *collector {
 	t.Cleanup(func() {
 		_ = c.process.Kill()
 		if t.Failed() {
-			t.Logf("end of the collector's log:\n%s", tail(c.log()))
+			t.Logf("the collector's log without what is usual:\n%s", tail(unusual(c.log())))
 		}
 	})
 	c.waitReady(1)
@@ -174,6 +175,13 @@ func freePort(t testing.TB) int {
 func portVariable(t testing.TB, name string) string {
 	t.Helper()
 	return name + "=" + strconv.Itoa(freePort(t))
+}
+
+// unusual are the lines of a log but those of level info.
+func unusual(log []byte) []byte {
+	return bytes.Join(slices.DeleteFunc(bytes.Split(log, []byte("\n")), func(line []byte) bool {
+		return bytes.Contains(line, []byte("\tinfo\t"))
+	}), []byte("\n"))
 }
 
 // tail is the end of a text.

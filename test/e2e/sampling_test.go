@@ -82,16 +82,19 @@ func (m measurement) of(i int) []sample {
 // requireRunTime holds the samples of a burner against its run time. With
 // r = run time x rate the rule is
 //
-//	r - tolerance - unfired <= samples <= r + tolerance
+//	r - tolerance - unfired <= samples <= r + tolerance + stolen x rate
 //
 // Samples that never fired cannot be told apart by process, so all of them, on
-// every CPU, may be missing here. The tolerance is three standard deviations of
+// every CPU, may be missing here. Time that the hypervisor stole is no run time
+// to the scheduler, but the clock that samples goes on: what fell due meanwhile
+// fires afterwards, once, and meets the burner. The tolerance is three standard deviations of
 // a binomial distribution (each tick meets the burner or not), at high rates at
 // least 2 %, plus what the readings leave open: a scheduler tick of 10 ms at each
 // end, and one sample.
 func (m measurement) requireRunTime(t *testing.T, i int) {
 	t.Helper()
 	ran, elapsed := m.to[i].ran-m.from[i].ran, m.to[i].at.Sub(m.from[i].at)
+	stolen := (m.to[i].stolen - m.from[i].stolen).Seconds()
 	rate := float64(m.rate)
 	want, share := ran.Seconds()*rate, min(1, ran.Seconds()/elapsed.Seconds())
 	tolerance := 3 * math.Sqrt(elapsed.Seconds()*rate*share*(1-share))
@@ -100,11 +103,11 @@ func (m measurement) requireRunTime(t *testing.T, i int) {
 	}
 	tolerance += 2*0.010*rate + 1
 	got := float64(len(m.of(i)))
-	t.Logf("%d Hz, %s: %.0f samples, run time x rate %.1f (ratio %.4f), tolerance %.1f, unfired %.0f, busy %.3f",
-		m.rate, m.burners[i].name, got, want, got/want, tolerance, m.unfired, share)
+	t.Logf("%d Hz, %s: %.0f samples, run time x rate %.1f (ratio %.4f), tolerance %.1f, unfired %.0f, stolen %.2f s, busy %.3f",
+		m.rate, m.burners[i].name, got, want, got/want, tolerance, m.unfired, stolen, share)
 	assert.GreaterOrEqual(t, got, want-tolerance-m.unfired)
-	assert.LessOrEqual(t, got, want+tolerance)
-	assert.Greater(t, share, 0.5, "the burner hardly ran, so the measurement says nothing")
+	assert.LessOrEqual(t, got, want+tolerance+stolen*rate)
+	assert.Greater(t, share, 0.25, "the burner hardly ran, so the measurement says nothing")
 	assert.Less(t, m.unfired, want/10, "so much never fired that the measurement says nothing")
 }
 
@@ -114,11 +117,12 @@ func (m measurement) requireIdentity(t *testing.T, i int) {
 	var boot unix.Timespec
 	require.NoError(t, unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot))
 	booted := time.Now().Add(-time.Duration(boot.Nano()))
+	want := m.burners[i].sinceBoot(t).Seconds() + 0.005 // the middle of the tick
 	for _, s := range m.of(i) {
 		created, err := time.Parse(time.RFC3339Nano, s.created)
 		require.NoError(t, err)
-		// The kernel rounds down to a tick; the wall clock may have been adjusted.
-		require.InDelta(t, m.burners[i].sinceBoot(t).Seconds()+0.005, created.Sub(booted).Seconds(), 0.010)
+		// Half a tick, and as much for a wall clock that is being adjusted.
+		require.InDelta(t, want, created.Sub(booted).Seconds(), 0.010)
 	}
 }
 
@@ -207,9 +211,9 @@ func (m measurement) requireKernelNames(t *testing.T, i int) {
 		named += len(s.kernel) - len(slices.DeleteFunc(slices.Clone(s.kernel), func(f string) bool { return f != "" }))
 	}
 	require.Positive(t, frames)
-	reading := share(samples, func(s sample) bool { return slices.Contains(s.kernel, "vfs_read") })
+	reads := share(samples, func(s sample) bool { return slices.Contains(s.kernel, "vfs_read") })
 	t.Logf("%d Hz, %s: %.3f %% of %d kernel frames have a name, %.2f %% of the samples are in vfs_read",
-		m.rate, m.burners[i].name, 100*float64(named)/float64(frames), frames, 100*reading)
+		m.rate, m.burners[i].name, 100*float64(named)/float64(frames), frames, 100*reads)
 	assert.GreaterOrEqual(t, float64(named)/float64(frames), 0.99)
-	assert.GreaterOrEqual(t, reading, 0.9)
+	assert.GreaterOrEqual(t, reads, 0.9)
 }

@@ -58,7 +58,7 @@ func build(t testing.TB, command ...string) {
 // burner is a workload that runs.
 type burner struct {
 	workload
-	pid int
+	pid, cpu int
 }
 
 // burn runs a workload on one CPU until the test ends.
@@ -78,7 +78,7 @@ func burn(t testing.TB, w workload, cpu int) burner {
 	first, err := bufio.NewReader(out).ReadString('\n')
 	require.NoError(t, err, w.name)
 	require.Equal(t, "ready\n", first, w.name)
-	return burner{w, cmd.Process.Pid}
+	return burner{w, cmd.Process.Pid, cpu}
 }
 
 // burnAll keeps two CPUs busy until the test ends.
@@ -91,6 +91,8 @@ func burnAll(t testing.TB) []burner {
 type reading struct {
 	at  time.Time
 	ran time.Duration
+	// stolen is how long the hypervisor kept the CPU for others.
+	stolen time.Duration
 }
 
 // read asks the scheduler how long a process has been running. It asks again if
@@ -101,7 +103,7 @@ func (b burner) read(t testing.TB) reading {
 		before := time.Now()
 		ran := b.runTime(t)
 		if took := time.Since(before); took < time.Millisecond {
-			return reading{before.Add(took / 2), ran}
+			return reading{before.Add(took / 2), ran, stolen(t, b.cpu)}
 		}
 	}
 	require.FailNow(t, "the scheduler's figures could not be read in a millisecond")
@@ -122,6 +124,18 @@ func (b burner) runTime(t testing.TB) (total time.Duration) {
 		total += time.Duration(ran)
 	}
 	return total
+}
+
+// stolen is the steal time of a CPU (proc_stat(5)), in ticks of 10 ms.
+func stolen(t testing.TB, cpu int) time.Duration {
+	t.Helper()
+	text, err := os.ReadFile("/proc/stat")
+	require.NoError(t, err)
+	_, line, found := strings.Cut(string(text), fmt.Sprintf("\ncpu%d ", cpu))
+	require.True(t, found)
+	ticks, err := strconv.ParseInt(strings.Fields(line)[7], 10, 64)
+	require.NoError(t, err)
+	return time.Duration(ticks) * 10 * time.Millisecond
 }
 
 // sinceBoot is when a process was created, in ticks of 10 ms.

@@ -7,12 +7,9 @@ package main
 
 import "fmt"
 
-var sink uint64
-
 func main() {
 	fmt.Println("ready")
-	for {
-		sink += link1(50_000_000)
+	for link1(50_000_000) != 0 { // as good as for ever
 	}
 }
 

@@ -1,0 +1,129 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build e2e && linux
+
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// SIGTERM under load: the collector ends in time and the last window is whole,
+// up to the very end.
+func TestTermUnderLoad(t *testing.T) {
+	burners := burnAll(t)
+	c := start(t, "one.yaml", "RATE=997")
+	// Not a multiple of the window, so that one is half full.
+	time.Sleep(2600 * time.Millisecond)
+	ordered := time.Now()
+	c.stop()
+
+	all := readSamples(t, c.file("profiles.otlp"))
+	for _, b := range burners {
+		last := of(all, b.pid, ordered.Add(-200*time.Millisecond), ordered)
+		t.Logf("%s: %d samples in the 200 ms before SIGTERM", b.name, len(last))
+		assert.NotEmpty(t, last, "the end of %s is missing", b.name)
+	}
+}
+
+// A consumer that always fails: what it does not take is counted and forgotten.
+func TestFailingExporter(t *testing.T) {
+	const id, maxGrowth, maxMemory = "ebpf_profiler", 30 << 20, 150 << 20
+	burnAll(t)
+	c := start(t, "failing.yaml", portVariable(t, "CLOSED_PORT"))
+	lost := func(s scrape) float64 { return s.sum(t, id, own("samples_lost"), "reason", "consumer_retry") }
+
+	time.Sleep(5 * time.Second)
+	early, used := c.scrape(), c.memory()
+	require.Positive(t, lost(early))
+	time.Sleep(6 * time.Second)
+	late, then := c.scrape(), c.memory()
+	t.Logf("%.0f samples lost, then %.0f; %d KiB resident, then %d KiB", lost(early), lost(late), used>>10, then>>10)
+
+	const refused = "otelcol_receiver_refused_profile_samples"
+	assert.Greater(t, late.sum(t, id, refused), early.sum(t, id, refused))
+	// Each second brings about 2 x 997 samples, of which none is kept for long.
+	assert.Greater(t, lost(late)-lost(early), 3.0*2*997)
+	assert.Less(t, late.ledger(t, id).InFlight, 4.0*2*997)
+	assert.Zero(t, late.ledger(t, id).Delivered)
+	assert.Less(t, then-used, maxGrowth, "memory grows")
+	assert.Less(t, then, maxMemory)
+	early.ledger(t, id).requireClosed(t)
+	late.ledger(t, id).requireClosed(t)
+	assert.Zero(t, late.sum(t, id, own("late_records")))
+	c.stop()
+}
+
+// memory is what the collector has resident, in bytes.
+func (c *collector) memory() int {
+	c.t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.process.Pid))
+	require.NoError(c.t, err)
+	_, rest, found := strings.Cut(string(status), "VmRSS:")
+	require.True(c.t, found)
+	kibibytes, err := strconv.Atoi(strings.Fields(rest)[0])
+	require.NoError(c.t, err)
+	return kibibytes << 10
+}
+
+// A reload ends the receiver and starts a new one in the same process, which
+// profiles like the first and leaves nothing of it behind.
+func TestReload(t *testing.T) {
+	const id = "ebpf_profiler"
+	b := burn(t, chainC, 0)
+	c := start(t, "one.yaml", "RATE=97")
+	time.Sleep(time.Second)
+	before := c.handles()
+	require.Positive(t, before["bpf-map"])
+	for reload := 1; reload <= 5; reload++ {
+		c.signal(syscall.SIGHUP)
+		c.waitReady(1 + reload)
+		// Two windows are full by then.
+		time.Sleep(2200 * time.Millisecond)
+		s := c.scrape()
+		assert.Positive(t, s.ledger(t, id).Delivered, "reload %d", reload)
+		assert.Zero(t, s.sum(t, id, own("late_records")), "reload %d", reload)
+		s.ledger(t, id).requireClosed(t)
+	}
+	after := c.handles()
+	t.Logf("before %v, after %v", before, after)
+	for _, kind := range []string{"bpf-map", "bpf-prog", "bpf_link", "[perf_event]", "mapped"} {
+		assert.Equal(t, before[kind], after[kind], kind)
+	}
+	// Connections of scrapes come and go.
+	assert.LessOrEqual(t, after["all"], before["all"]+2)
+	ended := time.Now()
+	c.stop()
+	assert.NotEmpty(t, of(readSamples(t, c.file("profiles.otlp")), b.pid, ended.Add(-time.Second), ended))
+}
+
+// handles counts the open files of the collector, all and those of the kernel's
+// by kind, and its mappings of BPF maps.
+func (c *collector) handles() map[string]int {
+	c.t.Helper()
+	out := map[string]int{}
+	links, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", c.process.Pid))
+	require.NoError(c.t, err)
+	for _, link := range links {
+		out["all"]++
+		target, _ := os.Readlink(link) // one may just have been closed
+		if kind, ok := strings.CutPrefix(target, "anon_inode:"); ok {
+			out[kind]++
+		}
+	}
+	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", c.process.Pid))
+	require.NoError(c.t, err)
+	out["mapped"] = strings.Count(string(maps), "anon_inode:bpf-map")
+	return out
+}

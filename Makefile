@@ -82,8 +82,7 @@ test-race: test-needs ## Run the tests with the race detector
 	$(call in-each,test -count=1 -race -short ./...)
 
 test-e2e: build-e2e ## Run the collector from end to end (root)
-	@test -d test/e2e || { echo "test/e2e is missing"; exit 1; }
-	cd test/e2e && $(GO) test -count=1 -v ./...
+	$(GO) test -count=1 -v -tags e2e ./test/e2e/...
 
 cross: ## Build for the other platforms
 	@set -e; for p in darwin/arm64 windows/amd64 linux/arm64; do \

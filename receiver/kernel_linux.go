@@ -3,7 +3,10 @@
 
 package receiver
 
-import "github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/source"
+import (
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/preflight"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/source"
+)
 
 // OpenKernel samples the running kernel.
 func OpenKernel(s source.Settings) (Source, error) {
@@ -13,3 +16,6 @@ func OpenKernel(s source.Settings) (Source, error) {
 	}
 	return k, nil
 }
+
+// degradations returns what will be less than was configured.
+func (s Settings) degradations() error { return preflight.SampleRate(s.SamplesPerSecond) }

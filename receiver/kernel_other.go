@@ -20,3 +20,5 @@ func OpenKernel(source.Settings) (Source, error) {
 func newReader(string) (reader, error) { return nil, errors.Join(preflight.Check()...) }
 
 func bootTime() int64 { return 0 }
+
+func (Settings) degradations() error { return nil }

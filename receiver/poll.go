@@ -51,6 +51,8 @@ type poll struct {
 	batch *event.Batch
 	// counters are the newest that could be read.
 	counters source.Counters
+	// reconciled are the lifecycle gaps that the last listing of tasks made good.
+	reconciled uint64
 }
 
 func (p *poll) run(ctx context.Context) {
@@ -111,16 +113,18 @@ func (p *poll) send(m message) {
 }
 
 func (p *poll) complete(until event.KTime) {
-	before := p.counters
 	p.count()
 	m := message{completed: true, until: until, counters: p.counters}
-	if p.counters.LifecycleGaps() > before.LifecycleGaps() {
-		m.from = p.source.Now()
+	if gaps := p.counters.LifecycleGaps(); gaps > p.reconciled {
 		var err error
-		if m.tasks, err = p.source.Tasks(); err != nil {
-			p.failed(err)
-		}
+		m.from = p.source.Now()
+		m.tasks, err = p.source.Tasks()
 		m.to = p.source.Now()
+		if err != nil {
+			p.failed(err)
+		} else {
+			p.reconciled = gaps
+		}
 	}
 	p.send(m)
 }

@@ -86,6 +86,9 @@ func (r *Receiver) Start(_ context.Context, host component.Host) (err error) {
 		return errors.Join(err, run.telemetry.stop())
 	}
 	r.run = run
+	if err := r.settings.degradations(); err != nil {
+		run.warn(err)
+	}
 	r.set.Logger.Info("Profiling this host",
 		zap.Int("samples_per_second", r.settings.SamplesPerSecond),
 		zap.Int("cpus", source.Buffers()),

@@ -177,3 +177,27 @@ func timeOffsets(text string) error {
 	}
 	return nil
 }
+
+// SampleRate returns why the kernel will not sample that often; nil if it will.
+// Beyond the limit it stops an event until the next tick
+// (__perf_event_account_interrupt in kernel/events/core.c, v6.12).
+func SampleRate(samplesPerSecond int) error {
+	const name = "/proc/sys/kernel/perf_event_max_sample_rate"
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return fmt.Errorf("look up the limit of the sampling rate: %w", err)
+	}
+	return sampleRate(samplesPerSecond, string(text))
+}
+
+func sampleRate(samplesPerSecond int, text string) error {
+	limit, err := strconv.Atoi(strings.TrimSpace(text))
+	if err != nil {
+		return fmt.Errorf("look up the limit of the sampling rate: %w", err)
+	}
+	if samplesPerSecond > limit {
+		return fmt.Errorf("samples_per_second: %d is beyond the kernel's limit, so about %d are taken and the rest counts as unfired: raise the sysctl kernel.perf_event_max_sample_rate",
+			samplesPerSecond, limit)
+	}
+	return nil
+}

@@ -58,3 +58,10 @@ func TestNowIsMonotonic(t *testing.T) {
 	b := Now()
 	require.InDelta(t, time.Since(start).Seconds(), time.Duration(b-a).Seconds(), 0.05)
 }
+
+func TestSampleRate(t *testing.T) {
+	require.NoError(t, sampleRate(997, "100000\n"))
+	require.NoError(t, sampleRate(1000, "1000\n"))
+	require.ErrorContains(t, sampleRate(4999, "1000\n"), "about 1000 are taken")
+	require.ErrorContains(t, sampleRate(4999, ""), "look up the limit")
+}

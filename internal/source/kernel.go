@@ -35,6 +35,9 @@ func Open(s Settings) (_ *Kernel, err error) {
 	if err := errors.Join(preflight.Check()...); err != nil {
 		return nil, err
 	}
+	if page := os.Getpagesize(); s.ringSize() < page {
+		return nil, fmt.Errorf("ring_buffer_size: %d is less than a page, which has %d bytes on this host", s.ringSize(), page)
+	}
 	if err := testBarrier(); err != nil {
 		return nil, err
 	}

@@ -96,7 +96,8 @@ func (t *table) add(p pprofile.Profiles) {
 	}
 }
 
-// running is the innermost function of a sample, or the file it is in.
+// running is the innermost function of a sample, or the file it is in where the
+// file does not tell its name.
 func running(d pprofile.ProfilesDictionary, s pprofile.Sample) string {
 	stack := d.StackTable().At(int(s.StackIndex()))
 	if stack.LocationIndices().Len() == 0 {
@@ -109,7 +110,7 @@ func running(d pprofile.ProfilesDictionary, s pprofile.Sample) string {
 	}
 	mapping := d.MappingTable().At(int(location.MappingIndex()))
 	if file := d.StringTable().At(int(mapping.FilenameStrindex())); file != "" {
-		return fmt.Sprintf("[%s+0x%x]", path.Base(file), location.Address())
+		return "[" + path.Base(file) + "]"
 	}
 	return "[unknown]"
 }

@@ -73,7 +73,7 @@ func TestTheTableShowsWhatWasRunning(t *testing.T) {
 
   SHARE  PROCESS                           FUNCTION
   75.0%  burn (7)                          b
-  25.0%  burn (7)                          [x.so+0x1234]
+  25.0%  burn (7)                          [x.so]
 `, out.String())
 }
 

@@ -24,6 +24,20 @@ const (
 	maxBackoff   = 5 * time.Second
 )
 
+// parcel is the windows that one completion closed; wall is the Unix time in
+// nanoseconds at KTime 0 then.
+type parcel struct {
+	windows []*pipeline.Window
+	wall    int64
+}
+
+func (p parcel) samples() (n uint64) {
+	for _, w := range p.windows {
+		n += w.Samples()
+	}
+	return n
+}
+
 // delivery says what became of a window's samples.
 type delivery struct {
 	oldest                     event.KTime
@@ -32,33 +46,32 @@ type delivery struct {
 	unnamed, unidentified      uint64
 }
 
-// emitter hands windows to the next consumer. While a call blocks, windows wait
+// emitter hands windows to the next consumer. While a call blocks, a parcel waits
 // in a slot for one: the pipeline never waits.
 type emitter struct {
 	next     xconsumer.Profiles
 	obs      *receiverhelper.ObsReport
 	settings profile.Settings
-	// wall is the Unix time in nanoseconds at KTime 0, read anew for each window
-	// because the wall clock may be set.
-	wall    func() int64
-	slot    chan *pipeline.Window
-	done    chan delivery
-	report  func(*componentstatus.Event)
-	healthy bool
+	slot     chan parcel
+	done     chan delivery
+	report   func(*componentstatus.Event)
+	healthy  bool
 }
 
-// run ends when the slot is closed and its last window has been dealt with.
+// run ends when the slot is closed and its last parcel has been dealt with.
 func (e *emitter) run(ctx context.Context) {
 	defer close(e.done)
-	for w := range e.slot {
-		e.done <- e.deliver(ctx, w)
+	for p := range e.slot {
+		for _, w := range p.windows {
+			e.done <- e.deliver(ctx, w, p.wall)
+		}
 	}
 }
 
-func (e *emitter) deliver(ctx context.Context, w *pipeline.Window) delivery {
+func (e *emitter) deliver(ctx context.Context, w *pipeline.Window, wall int64) delivery {
 	d := delivery{oldest: w.Oldest()}
 	settings := e.settings
-	settings.WallOffset = e.wall()
+	settings.WallOffset = wall
 	for batch := range w.Batches(settings, w) {
 		d.unnamed += uint64(batch.UnnamedLocations)
 		d.unidentified += uint64(batch.UnidentifiedMappings)
@@ -77,11 +90,15 @@ func (e *emitter) deliver(ctx context.Context, w *pipeline.Window) delivery {
 }
 
 // push delivers a batch. An error that is not permanent is retried until the
-// next window is ready.
+// next parcel is ready. Once ctx has ended the consumer may be gone: no call
+// begins.
 func (e *emitter) push(ctx context.Context, batch profile.Batch) error {
 	// A consumer may keep what it is given, so a retry needs it unchanged.
 	batch.Profiles.MarkReadOnly()
 	for backoff := firstBackoff; ; backoff = min(2*backoff, maxBackoff) {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		err := e.consume(ctx, batch)
 		if err == nil || consumererror.IsPermanent(err) || !e.wait(ctx, backoff) {
 			return err

@@ -21,14 +21,16 @@ type engine struct {
 	pipeline  *pipeline.Pipeline
 	in        <-chan message
 	free      chan<- *event.Batch
-	workers   *workers
+	clerk     clerk
+	processes *worker
+	files     *worker
 	emitter   *emitter
 	mailboxes []*mailbox
 	published *atomic.Pointer[snapshot]
+	// wall is the Unix time in nanoseconds at KTime 0; the wall clock may be set.
+	wall func() int64
 
 	state snapshot
-	// jobs is how many the workers have not answered.
-	jobs int
 	// waiting are the oldest stamps of the windows with the emitter, in order.
 	waiting []event.KTime
 	// told is the newest completion that the mailboxes were told of.
@@ -36,13 +38,16 @@ type engine struct {
 }
 
 func (e *engine) run() {
-	e.submit(job{kernel: true})
+	e.files.submit(e.clerk.kernel)
 	for !e.state.last {
 		select {
 		case m := <-e.in:
 			e.receive(m)
-		case answer := <-e.workers.done:
-			e.jobs--
+		case answer := <-e.processes.done:
+			e.processes.pending--
+			answer(e.pipeline)
+		case answer := <-e.files.done:
+			e.files.pending--
 			answer(e.pipeline)
 		case d := <-e.emitter.done:
 			e.settle(d)
@@ -62,39 +67,47 @@ func (e *engine) receive(m message) {
 	if !m.completed {
 		return
 	}
-	e.state.counters, e.state.until, e.state.last = m.counters, m.until, m.last
+	e.state.counters, e.state.last = m.counters, m.last
+	if !m.unproven {
+		e.state.until = m.until
+	}
 	e.state.completions++
 	complete := e.pipeline.Complete
 	if m.last {
 		complete = e.pipeline.Flush
+		e.state.abandoned = m.counters.InBuffers()
 	}
-	for _, w := range complete(m.until) {
-		e.emit(w, m.last)
+	if closed := complete(m.until); len(closed) > 0 {
+		e.emit(parcel{closed, e.wall()}, m.last)
 	}
 	e.publish()
 }
 
-// emit gives the emitter a window. One that still waits is dropped for it, but
-// at the end, when nothing else waits behind.
-func (e *engine) emit(w *pipeline.Window, last bool) {
-	e.waiting = append(e.waiting, w.Oldest())
-	for !e.offer(w) {
+// emit gives the emitter a parcel. One that still waits is dropped for it, but at
+// the end, when nothing else waits behind.
+func (e *engine) emit(p parcel, last bool) {
+	for _, w := range p.windows {
+		e.waiting = append(e.waiting, w.Oldest())
+	}
+	for !e.offer(p) {
 		if last {
 			e.settle(<-e.emitter.done)
 			continue
 		}
 		select {
 		case old := <-e.emitter.slot:
-			e.state.lost.slow += old.Samples()
-			e.forget(old.Oldest())
+			e.state.lost.slow += old.samples()
+			for _, w := range old.windows {
+				e.forget(w.Oldest())
+			}
 		default:
 		}
 	}
 }
 
-func (e *engine) offer(w *pipeline.Window) bool {
+func (e *engine) offer(p parcel) bool {
 	select {
-	case e.emitter.slot <- w:
+	case e.emitter.slot <- p:
 		return true
 	default:
 		return false
@@ -123,6 +136,8 @@ func (e *engine) forget(oldest event.KTime) {
 // dealt with.
 func (e *engine) publish() {
 	e.state.pipeline = e.pipeline.Stats()
+	// Batches may have come since the counters were read.
+	e.state.counters.Catch(e.state.pipeline.Ledger.Seen)
 	s := e.state
 	e.published.Store(&s)
 	if until := e.dealtWith(); until > e.told {
@@ -148,18 +163,12 @@ func (e *engine) dealtWith() event.KTime {
 
 // dispatch gives the pipeline's requests to the workers, as many as they take.
 func (e *engine) dispatch() {
-	for _, r := range e.pipeline.Requests(maxJobs - e.jobs) {
-		e.submit(job{process: &r})
+	for _, r := range e.pipeline.Requests(e.processes.room()) {
+		e.processes.submit(e.clerk.process(r))
 	}
-	for _, r := range e.pipeline.FileRequests(maxJobs - e.jobs) {
-		e.submit(job{file: &r})
+	for _, r := range e.pipeline.FileRequests(e.files.room()) {
+		e.files.submit(e.clerk.file(r))
 	}
-}
-
-// submit never blocks: there are never more jobs than the channel holds.
-func (e *engine) submit(j job) {
-	e.jobs++
-	e.workers.jobs <- j
 }
 
 // finish waits for the last windows and tells the listeners.

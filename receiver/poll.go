@@ -25,8 +25,9 @@ type message struct {
 	completed bool
 	until     event.KTime
 	counters  source.Counters
-	// last: nothing comes after.
-	last bool
+	// last: nothing comes after. unproven: until is just now, programs may still
+	// have been running.
+	last, unproven bool
 }
 
 // batchesInFlight bounds how far the poll goroutine may run ahead: beyond it
@@ -47,6 +48,7 @@ type poll struct {
 	free     chan *event.Batch
 	failed   func(error)
 
+	// heads are where the buffers are drained to in this round.
 	heads []uint64
 	batch *event.Batch
 	// counters are the newest that could be read.
@@ -76,7 +78,10 @@ func (p *poll) run(ctx context.Context) {
 			// the programs it waited for.
 			p.source.Heads(p.heads)
 			p.mark.Barrier(t0, p.heads)
+			p.round()
+			continue
 		}
+		p.source.Heads(p.heads)
 		p.round()
 	}
 }
@@ -96,7 +101,7 @@ func (p *poll) round() {
 
 func (p *poll) drain(buffer int) uint64 {
 	for {
-		position, more := p.source.Drain(buffer, p.batch)
+		position, more := p.source.Drain(buffer, p.heads[buffer], p.batch)
 		if !more {
 			return position
 		}
@@ -145,13 +150,14 @@ func (p *poll) finish() {
 	if err := p.source.Stop(); err != nil {
 		p.failed(err)
 	}
-	p.waitForPrograms()
+	proven := p.waitForPrograms()
+	p.source.Heads(p.heads)
 	for buffer := range p.heads {
 		p.drain(buffer)
 	}
 	p.count()
 	p.out <- message{
-		batch: p.batch, completed: true, last: true, until: p.source.Now(), counters: p.counters,
+		batch: p.batch, completed: true, last: true, unproven: !proven, until: p.source.Now(), counters: p.counters,
 	}
 }
 
@@ -159,7 +165,7 @@ var errNoGracePeriod = errors.New("running programs did not end within 5 s, the 
 
 // waitForPrograms is the barrier after the producers were stopped. A grace
 // period cannot be interrupted: one that takes too long is left to finish.
-func (p *poll) waitForPrograms() {
+func (p *poll) waitForPrograms() bool {
 	done := make(chan error, 1)
 	go func() { done <- p.source.Barrier() }()
 	select {
@@ -167,7 +173,9 @@ func (p *poll) waitForPrograms() {
 		if err != nil {
 			p.failed(err)
 		}
+		return err == nil
 	case <-time.After(shutdownTimeout):
 		p.failed(errNoGracePeriod)
+		return false
 	}
 }

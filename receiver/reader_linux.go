@@ -33,7 +33,8 @@ func (r procReader) process(request process.Request) process.Answer {
 	switch {
 	case errors.Is(err, procfs.ErrGone):
 		answer.Gone = true
-	case err == nil:
+	case err == nil && (p.Executable != "" || len(p.Mappings) > 0):
+		// Without both, the main thread is gone or going: that is no image.
 		answer.Image = image(p)
 	}
 	return answer

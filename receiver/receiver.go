@@ -7,22 +7,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
-	"go.opentelemetry.io/collector/component/componentstatus"
 	"go.opentelemetry.io/collector/consumer/xconsumer"
 	"go.opentelemetry.io/collector/receiver"
-	"go.opentelemetry.io/collector/receiver/receiverhelper"
 	"go.uber.org/zap"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/completion"
-	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
-	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/metadata"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/pipeline"
-	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/profile"
-	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/watermark"
 )
 
 // Receiver profiles the host between Start and Shutdown.
@@ -37,20 +30,6 @@ type Receiver struct {
 // New returns a receiver that has done nothing yet.
 func New(set receiver.Settings, settings Settings, open OpenSource, next xconsumer.Profiles) (*Receiver, error) {
 	return &Receiver{set: set, settings: settings, open: open, next: next}, nil
-}
-
-// run is what lives between Start and Shutdown.
-type run struct {
-	source    Source
-	reader    reader
-	telemetry *telemetry
-	log       *zap.Logger
-	host      component.Host
-	// stop ends sampling; everything behind it then ends in the order of the data.
-	// abort gives up on what is still on its way to the consumer.
-	stop, abort context.CancelFunc
-	// upstream is the barrier and the workers, which nobody waits for in turn.
-	upstream, downstream sync.WaitGroup
 }
 
 // Start begins to sample. Its error names the cause and the cure, and leaves
@@ -78,7 +57,7 @@ func (r *Receiver) Start(_ context.Context, host component.Host) (err error) {
 		return fmt.Errorf("start sampling: %w", err)
 	}
 	undo = append(undo, source.Close)
-	run := &run{source: source, reader: reader, log: r.set.Logger, host: host}
+	run := &run{source: source, reader: reader, host: host, faults: faults{log: r.set.Logger}}
 	if run.telemetry, err = newTelemetry(r.set.ID, r.set.TelemetrySettings, source.Now); err != nil {
 		return fmt.Errorf("register metrics: %w", err)
 	}
@@ -87,95 +66,12 @@ func (r *Receiver) Start(_ context.Context, host component.Host) (err error) {
 	}
 	r.run = run
 	if err := r.settings.degradations(); err != nil {
-		run.warn(err)
+		run.faults.warn(err)
 	}
 	r.set.Logger.Info("Profiling this host",
 		zap.Int("samples_per_second", r.settings.SamplesPerSecond),
 		zap.Int("cpus", source.Buffers()),
 		zap.Duration("took", time.Since(began)))
-	return nil
-}
-
-// launch builds the goroutines from the last to the first and starts them.
-func (r *Receiver) launch(run *run, listeners []completion.Listener) error {
-	obs, err := receiverhelper.NewObsReport(receiverhelper.ObsReportSettings{
-		ReceiverID:             r.set.ID,
-		Transport:              "ebpf",
-		LongLivedCtx:           true,
-		ReceiverCreateSettings: r.set,
-	})
-	if err != nil {
-		return fmt.Errorf("register metrics: %w", err)
-	}
-	p, err := r.pipeline(run.source)
-	if err != nil {
-		return err
-	}
-	sampling, stop := context.WithCancel(context.Background())
-	delivering, abort := context.WithCancel(context.Background())
-	run.stop, run.abort = stop, abort
-
-	emitter := &emitter{
-		next: r.next,
-		obs:  obs,
-		settings: profile.Settings{
-			Period:        r.settings.source().Period(),
-			MaxBatchBytes: r.settings.MaxBatchBytes,
-			ScopeName:     metadata.ScopeName,
-			ScopeVersion:  r.set.BuildInfo.Version,
-		},
-		wall:    func() int64 { return time.Now().UnixNano() - int64(run.source.Now()) },
-		slot:    make(chan *pipeline.Window, 1),
-		done:    make(chan delivery),
-		report:  func(e *componentstatus.Event) { componentstatus.ReportStatus(run.host, e) },
-		healthy: true,
-	}
-	workers := newWorkers(run.reader, run.warn)
-	messages, free := make(chan message), make(chan *event.Batch, batchesInFlight)
-	for range batchesInFlight {
-		free <- &event.Batch{}
-	}
-	engine := &engine{
-		id:        r.set.ID,
-		pipeline:  p,
-		in:        messages,
-		free:      free,
-		workers:   workers,
-		emitter:   emitter,
-		published: &run.telemetry.published,
-	}
-	for _, l := range listeners {
-		m := newMailbox(l, &run.telemetry.replaced)
-		engine.mailboxes = append(engine.mailboxes, m)
-		run.downstream.Go(m.run)
-	}
-	passed := make(chan event.KTime)
-	poll := &poll{
-		source:   run.source,
-		interval: r.settings.PollInterval,
-		mark:     watermark.New(run.source.Buffers(), watermark.Guard),
-		passed:   passed,
-		out:      messages,
-		free:     free,
-		failed:   run.warn,
-	}
-	barrier := &barrier{
-		source:   run.source,
-		interval: r.settings.CompletionInterval,
-		passed:   passed,
-		observe:  run.telemetry.barrier,
-		failed:   run.warn,
-	}
-	run.downstream.Go(func() { emitter.run(delivering) })
-	run.downstream.Go(func() { engine.run(); stop() })
-	run.downstream.Go(func() { poll.run(sampling) })
-	run.upstream.Go(func() { barrier.run(sampling) })
-	// The workers serve the engine until its end.
-	working, idle := context.WithCancel(context.Background())
-	for range workerCount {
-		run.upstream.Go(func() { workers.run(working) })
-	}
-	run.upstream.Go(func() { run.downstream.Wait(); idle() })
 	return nil
 }
 
@@ -224,35 +120,4 @@ func (r *Receiver) Shutdown(ctx context.Context) error {
 	run := r.run
 	r.run = nil
 	return run.shutdown(ctx)
-}
-
-var errBlocked = errors.New("the next consumer still blocks a call of ConsumeProfiles, its goroutine is left behind")
-
-func (run *run) shutdown(ctx context.Context) error {
-	run.stop()
-	done := make(chan struct{})
-	go func() {
-		run.downstream.Wait()
-		run.upstream.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-	case <-ctx.Done():
-	case <-time.After(shutdownTimeout):
-	}
-	run.abort()
-	var errs []error
-	select {
-	case <-done:
-	case <-time.After(shutdownTimeout):
-		errs = append(errs, errBlocked)
-	}
-	errs = append(errs, run.source.Close(), run.reader.Close(), run.telemetry.stop())
-	return errors.Join(errs...)
-}
-
-// warn tells the operator of a fault that the profiler survives.
-func (run *run) warn(err error) {
-	run.log.Warn("The profiler goes on with a fault", zap.Error(err))
 }

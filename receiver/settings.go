@@ -77,9 +77,10 @@ type Source interface {
 	// Buffers is the number of buffers; Heads reads how far each was written.
 	Buffers() int
 	Heads(heads []uint64)
-	// Drain appends what a buffer holds to the batch. It returns how far the
-	// buffer has been read and whether the batch is full and there is more.
-	Drain(buffer int, batch *event.Batch) (position uint64, more bool)
+	// Drain appends what a buffer holds up to the position limit to the batch. It
+	// returns how far the buffer has been read and whether the batch is full and
+	// there is more.
+	Drain(buffer int, limit uint64, batch *event.Batch) (position uint64, more bool)
 	// Barrier returns when every program that was running has ended.
 	Barrier() error
 	Counters() (source.Counters, error)

@@ -18,8 +18,10 @@ type snapshot struct {
 	until                        event.KTime
 	completions, reconciliations uint64
 	// delivered and lost count samples of windows that were dealt with.
-	delivered             uint64
-	lost                  undelivered
+	delivered uint64
+	lost      undelivered
+	// abandoned were left in the buffers at the end.
+	abandoned             uint64
 	unnamed, unidentified uint64
 	last                  bool
 }
@@ -37,9 +39,8 @@ func (u undelivered) total() uint64 { return u.permanent + u.retry + u.slow + u.
 // inFlight counts the samples that were taken and not dealt with yet: in the
 // buffers, on their way to the pipeline, in it, and with the emitter.
 func (s *snapshot) inFlight() uint64 {
-	inBuffers := s.counters.Submitted - s.counters.Drained - s.counters.Undecoded
 	ledger := s.pipeline.Ledger
-	onTheWay := s.counters.Drained - min(s.counters.Drained, ledger.Seen)
+	onTheWay := s.counters.Drained - ledger.Seen
 	emitting := ledger.Closed - s.delivered - s.lost.total()
-	return inBuffers + onTheWay + ledger.Held + ledger.Open + emitting
+	return s.counters.InBuffers() - s.abandoned + onTheWay + ledger.Held + ledger.Open + emitting
 }

@@ -127,7 +127,7 @@ func lost(s *snapshot) values {
 		"consumer_permanent": s.lost.permanent,
 		"consumer_retry":     s.lost.retry,
 		"consumer_slow":      s.lost.slow,
-		"shutdown":           s.lost.shutdown,
+		"shutdown":           s.lost.shutdown + s.abandoned,
 	}
 }
 

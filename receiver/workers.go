@@ -21,63 +21,72 @@ type reader interface {
 	Close() error
 }
 
-const (
-	workerCount = 2
-	// maxJobs bounds the requests that wait for a worker; others stay where they
-	// were asked.
-	maxJobs = 64
-)
-
-// job is one of three requests.
-type job struct {
-	process *process.Request
-	file    *pipeline.FileRequest
-	kernel  bool
-}
+// maxJobs bounds the requests that wait for a worker; others stay where they
+// were asked.
+const maxJobs = 64
 
 // apply brings the result of a job into the pipeline.
 type apply func(*pipeline.Pipeline)
 
-// workers do what may block.
-type workers struct {
-	reader reader
-	jobs   chan job
-	done   chan apply
-	warn   func(error)
+// worker does one kind of job, so that a file that hangs keeps names back and
+// nothing else. pending belongs to the engine.
+type worker struct {
+	jobs    chan func() apply
+	done    chan apply
+	pending int
 }
 
-func newWorkers(r reader, warn func(error)) *workers {
-	return &workers{reader: r, jobs: make(chan job, maxJobs), done: make(chan apply), warn: warn}
+func newWorker() *worker {
+	return &worker{jobs: make(chan func() apply, maxJobs), done: make(chan apply)}
 }
 
-func (w *workers) run(ctx context.Context) {
+// submit never blocks as long as there is room.
+func (w *worker) submit(job func() apply) {
+	w.pending++
+	w.jobs <- job
+}
+
+func (w *worker) room() int { return maxJobs - w.pending }
+
+func (w *worker) run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case j := <-w.jobs:
+		case job := <-w.jobs:
 			select {
 			case <-ctx.Done():
 				return
-			case w.done <- w.do(j):
+			case w.done <- job():
 			}
 		}
 	}
 }
 
-func (w *workers) do(j job) apply {
-	switch {
-	case j.process != nil:
-		answer := w.reader.process(*j.process)
+// clerk phrases the pipeline's requests as jobs.
+type clerk struct {
+	reader reader
+	warn   func(error)
+}
+
+func (c clerk) process(r process.Request) func() apply {
+	return func() apply {
+		answer := c.reader.process(r)
 		return func(p *pipeline.Pipeline) { p.Answer(answer) }
-	case j.file != nil:
-		file := w.reader.file(*j.file)
-		return func(p *pipeline.Pipeline) { p.Loaded(j.file.Mapping.File, file) }
-	default:
-		k, buildID, err := w.reader.kernel()
-		if err != nil {
-			w.warn(err)
-		}
-		return func(p *pipeline.Pipeline) { p.KernelLoaded(k, buildID) }
 	}
+}
+
+func (c clerk) file(r pipeline.FileRequest) func() apply {
+	return func() apply {
+		file := c.reader.file(r)
+		return func(p *pipeline.Pipeline) { p.Loaded(r.Mapping.File, file) }
+	}
+}
+
+func (c clerk) kernel() apply {
+	k, buildID, err := c.reader.kernel()
+	if err != nil {
+		c.warn(err)
+	}
+	return func(p *pipeline.Pipeline) { p.KernelLoaded(k, buildID) }
 }

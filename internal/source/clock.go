@@ -7,6 +7,7 @@ package source
 
 import (
 	"fmt"
+	"io"
 	"time"
 	"unsafe"
 
@@ -66,8 +67,11 @@ func (c *clock) disable() error {
 func (c *clock) expected() (uint64, error) {
 	var buf [16]byte
 	n, err := unix.Read(c.fd, buf[:])
-	if err != nil || n != len(buf) {
-		return 0, fmt.Errorf("read the sampling event of CPU %d: %d bytes: %w", c.cpu, n, err)
+	if err == nil && n != len(buf) {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read the sampling event of CPU %d: %w", c.cpu, err)
 	}
 	return host.Uint64(buf[8:]) / uint64(c.period), nil
 }

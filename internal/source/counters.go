@@ -33,7 +33,7 @@ func (k *Kernel) Counters() (Counters, error) {
 		total.Unfired += k.clocks[i].missed(expected, c.Submitted+c.Idle+c.Released+c.RingFull)
 	}
 	// A record can be read before the program that sent it has counted it.
-	total.Submitted = max(total.Submitted, total.Drained+total.Undecoded)
+	total.Catch(total.Drained)
 	for _, program := range k.objects.lifecyclePrograms() {
 		total.LifecycleMissed += recursionMisses(program)
 	}

@@ -99,13 +99,13 @@ func (k *Kernel) Heads(heads []uint64) {
 	}
 }
 
-// Drain appends what a buffer holds to the batch, at most what was in it when
-// the call began, and returns how far the buffer has been read. It reports
-// whether the batch is full and more may be had with another.
-func (k *Kernel) Drain(buffer int, batch *event.Batch) (position uint64, more bool) {
+// Drain appends what a buffer holds up to the position limit to the batch, and
+// returns how far the buffer has been read. It reports whether the batch is full
+// and more may be had with another.
+func (k *Kernel) Drain(buffer int, limit uint64, batch *event.Batch) (position uint64, more bool) {
 	b := k.buffers[buffer]
 	samples := len(batch.Samples)
-	b.reader.drain(b.reader.written(), func(record []byte) bool {
+	b.reader.drain(limit, func(record []byte) bool {
 		if more = full(batch); more {
 			return false
 		}

@@ -47,17 +47,20 @@ func TestEverySampleTakenIsDrained(t *testing.T) {
 	k := open(t, Settings{SamplesPerSecond: 997, PollInterval: 10 * time.Millisecond})
 	start := time.Now()
 	var batch event.Batch
+	heads := make([]uint64, k.Buffers())
+	drain := func() {
+		k.Heads(heads)
+		for i, head := range heads {
+			k.Drain(i, head, &batch)
+		}
+	}
 	for time.Since(start) < time.Second {
 		time.Sleep(10 * time.Millisecond)
-		for i := range k.Buffers() {
-			k.Drain(i, &batch)
-		}
+		drain()
 	}
 	require.NoError(t, k.Stop())
 	require.NoError(t, k.Barrier())
-	for i := range k.Buffers() {
-		k.Drain(i, &batch)
-	}
+	drain()
 	c, err := k.Counters()
 	require.NoError(t, err)
 	t.Logf("%+v, batch %d samples %d lifecycle", c, len(batch.Samples), len(batch.Lifecycle))

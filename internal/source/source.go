@@ -53,6 +53,16 @@ func (c Counters) Taken() uint64 { return c.Submitted + c.Idle + c.Released + c.
 // Expected is the number of runs that time and rate called for.
 func (c Counters) Expected() uint64 { return c.Taken() + c.Unfired }
 
+// InBuffers is the number of samples that were sent and not read.
+func (c Counters) InBuffers() uint64 { return c.Submitted - c.Drained - c.Undecoded }
+
+// Catch raises the counts to what is known to have been drained since they were
+// read.
+func (c *Counters) Catch(drained uint64) {
+	c.Drained = max(c.Drained, drained)
+	c.Submitted = max(c.Submitted, c.Drained+c.Undecoded)
+}
+
 // LifecycleGaps is the number of lifecycle events that no record tells of.
 func (c Counters) LifecycleGaps() uint64 { return c.LifecycleLost + c.LifecycleMissed }
 

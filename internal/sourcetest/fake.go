@@ -71,10 +71,10 @@ func (f *Fake) due() uint64 {
 }
 
 // Drain appends the samples that are due.
-func (f *Fake) Drain(buffer int, batch *event.Batch) (position uint64, more bool) {
+func (f *Fake) Drain(buffer int, limit uint64, batch *event.Batch) (position uint64, more bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for due := f.due(); f.taken[buffer] < due; f.drained++ {
+	for ; f.taken[buffer] < limit; f.drained++ {
 		if len(batch.Samples) >= source.BatchSamples {
 			return f.taken[buffer], true
 		}

@@ -1,0 +1,36 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+package receiver
+
+import (
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// repeatFault is how often a fault that stays is logged again.
+const repeatFault = time.Minute
+
+// faults tells the operator of what the profiler survives: at once when it is
+// new, once a minute while it stays.
+type faults struct {
+	log *zap.Logger
+
+	mu     sync.Mutex
+	last   string
+	logged time.Time
+	unsaid int
+}
+
+func (f *faults) warn(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if text := err.Error(); text == f.last && time.Since(f.logged) < repeatFault {
+		f.unsaid++
+		return
+	}
+	f.log.Warn("The profiler goes on with a fault", zap.Error(err), zap.Int("not_logged_before", f.unsaid))
+	f.last, f.logged, f.unsaid = err.Error(), time.Now(), 0
+}

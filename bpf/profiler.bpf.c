@@ -94,6 +94,7 @@ static __always_inline void take_stacks(void *ctx, struct wire_sample *sample)
 	__u32 kernel, user = 0;
 	long size;
 
+	sample->kernel_frames = sample->user_frames = 0;
 	kernel = frames_in(bpf_get_stack(ctx, sample->frames, FRAMES_SIZE, 0));
 	if (sample->head.user_stack == USER_TAKEN) {
 		/* The bound that frames_in gave is lost to the verifier in a spill. */

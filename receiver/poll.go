@@ -47,6 +47,8 @@ type poll struct {
 	out      chan<- message
 	free     chan *event.Batch
 	failed   func(error)
+	// dropped is how many lifecycle records the pipeline had no room for.
+	dropped func() uint64
 
 	// heads are where the buffers are drained to in this round.
 	heads []uint64
@@ -120,7 +122,7 @@ func (p *poll) send(m message) {
 func (p *poll) complete(until event.KTime) {
 	p.count()
 	m := message{completed: true, until: until, counters: p.counters}
-	if gaps := p.counters.LifecycleGaps(); gaps > p.reconciled {
+	if gaps := p.counters.LifecycleGaps() + p.dropped(); gaps > p.reconciled {
 		var err error
 		m.from = p.source.Now()
 		m.tasks, err = p.source.Tasks()

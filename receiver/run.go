@@ -131,6 +131,7 @@ func (r *Receiver) startAll(run *run, engine *engine, messages chan<- message, f
 		out:      messages,
 		free:     free,
 		failed:   run.faults.warn,
+		dropped:  func() uint64 { return run.telemetry.published.Load().pipeline.Processes.RecordsDropped },
 	}
 	barrier := &barrier{
 		source:   run.source,
@@ -161,7 +162,7 @@ func (r *Receiver) startAll(run *run, engine *engine, messages chan<- message, f
 // until it ends.
 func (run *run) shutdown(ctx context.Context) error {
 	run.stop()
-	await(context.Background(), 2*shutdownTimeout, run.draining)
+	await(context.Background(), 2*shutdownTimeout, run.draining[:1]) // bounded itself
 	await(ctx, shutdownTimeout, run.delivering)
 	run.abort()
 	run.idle()

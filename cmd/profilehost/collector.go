@@ -38,6 +38,9 @@ func (c *collector) profile() error {
 	defer log.Close()
 	cmd := c.command()
 	cmd.Stdout, cmd.Stderr = log, log
+	if err := c.authenticate(); err != nil {
+		return err
+	}
 	fmt.Printf("Profiling this host for %s ...\n", c.duration)
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start the collector: %w", err)
@@ -46,6 +49,19 @@ func (c *collector) profile() error {
 		return fmt.Errorf("%w; its log is %s:\n%s", err, c.log(), tail(c.log()))
 	}
 	return c.own()
+}
+
+// authenticate lets sudo ask for the password before the time runs.
+func (c *collector) authenticate() error {
+	if os.Geteuid() == 0 {
+		return nil
+	}
+	cmd := exec.Command("sudo", "-v")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("profiling needs root, and sudo refused: %w", err)
+	}
+	return nil
 }
 
 // clean makes room for a run: the collector would append to the last one's file.
@@ -63,7 +79,9 @@ func (c *collector) command() *exec.Cmd {
 	args := []string{c.binary, "--config=" + c.config, "--feature-gates=service.profilesSupport"}
 	file := "PROFILES_FILE=" + c.profiles()
 	if os.Geteuid() != 0 {
-		args = append([]string{"sudo", file}, args...)
+		// sudo does not pass on the signal that kills it, so timeout bounds the run.
+		limit := strconv.Itoa(int((c.duration + stopTimeout).Seconds())) + "s"
+		args = append([]string{"sudo", file, "timeout", "--kill-after=5s", limit}, args...)
 	}
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Env = append(os.Environ(), file)

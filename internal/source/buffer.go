@@ -31,7 +31,8 @@ func openBuffer(cpu, size int) (_ *buffer, err error) {
 	b := &buffer{cpu: uint32(cpu)}
 	defer func() {
 		if err != nil {
-			err = explain(fmt.Errorf("make a ring buffer of %d bytes for CPU %d: %w", size, cpu, errors.Join(err, b.close())))
+			err = explain(fmt.Errorf("make a ring buffer of %d bytes (ring_buffer_size) for CPU %d: %w",
+				size, cpu, errors.Join(err, b.close())))
 		}
 	}()
 	b.ring, err = ebpf.NewMap(&ebpf.MapSpec{Name: "ring", Type: ebpf.RingBuf, MaxEntries: uint32(size)})

@@ -16,21 +16,26 @@ import (
 // Counters reads the ledger of the kernel side.
 func (k *Kernel) Counters() (Counters, error) {
 	total := Counters{Drained: k.drained, Undecoded: k.undecoded}
-	for i, b := range k.buffers {
-		expected, err := k.clocks[i].expected()
-		if err != nil {
-			return total, err
-		}
+	taken := make([]uint64, k.possible)
+	for cpu := range taken {
 		var c bpf.ProfilerWireCounters
-		if err := k.objects.Counters.Lookup(b.cpu, &c); err != nil {
-			return total, fmt.Errorf("read the counters of CPU %d: %w", b.cpu, err)
+		if err := k.objects.Counters.Lookup(uint32(cpu), &c); err != nil {
+			return total, fmt.Errorf("read the counters of CPU %d: %w", cpu, err)
 		}
+		taken[cpu] = c.Submitted + c.Idle + c.Released + c.RingFull
 		total.Submitted += c.Submitted
 		total.Idle += c.Idle
 		total.Released += c.Released
 		total.RingFull += c.RingFull
+		// A CPU that came online has no buffer: its lifecycle records count here.
 		total.LifecycleLost += c.LifecycleLost
-		total.Unfired += k.clocks[i].missed(expected, c.Submitted+c.Idle+c.Released+c.RingFull)
+	}
+	for _, clock := range k.clocks {
+		expected, err := clock.expected()
+		if err != nil {
+			return total, err
+		}
+		total.Unfired += clock.missed(expected, taken[clock.cpu])
 	}
 	// A record can be read before the program that sent it has counted it.
 	total.Catch(total.Drained)

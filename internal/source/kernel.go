@@ -23,7 +23,10 @@ type Kernel struct {
 	hooks   *hooks
 	buffers []*buffer
 	clocks  []*clock
-	closed  bool
+	// possible is how many CPUs there may be; those that were offline at the start
+	// have no buffer and no clock.
+	possible int
+	closed   bool
 
 	drained, undecoded uint64
 }
@@ -51,7 +54,10 @@ func Open(s Settings) (_ *Kernel, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if k.objects, err = load(s, cpus); err != nil {
+	if k.possible, err = ebpf.PossibleCPU(); err != nil {
+		return nil, fmt.Errorf("count the possible CPUs: %w", err)
+	}
+	if k.objects, err = load(s, k.possible); err != nil {
 		return nil, err
 	}
 	for _, cpu := range cpus {
@@ -175,7 +181,7 @@ func explain(err error) error {
 	case errors.As(err, &verifier):
 		return fmt.Errorf("%w: the running kernel refuses the program; please report this with the kernel's version", err)
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
-		return fmt.Errorf("%w: run as root or with CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE and CAP_SYS_RESOURCE", err)
+		return fmt.Errorf("%w: run as root or with CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE and CAP_SYS_RESOURCE, and in a container without a seccomp profile that forbids bpf and perf_event_open", err)
 	case errors.Is(err, unix.EMFILE):
 		return fmt.Errorf("%w: raise the limit of open files", err)
 	default:

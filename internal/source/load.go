@@ -8,7 +8,6 @@ package source
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/features"
@@ -27,8 +26,9 @@ func (o *objects) Close() error {
 	return errors.Join(o.ProfilerPrograms.Close(), o.ProfilerMaps.Close())
 }
 
-// load puts programs and maps into the kernel, sized for the CPUs.
-func load(s Settings, cpus []int) (*objects, error) {
+// load puts programs and maps into the kernel, with room for every CPU that may
+// come online.
+func load(s Settings, possible int) (*objects, error) {
 	// Before 5.11 the memory of maps counts against RLIMIT_MEMLOCK.
 	if err := rlimit.RemoveMemlock(); err != nil {
 		return nil, explain(fmt.Errorf("lift the limit of locked memory: %w", err))
@@ -37,7 +37,7 @@ func load(s Settings, cpus []int) (*objects, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the embedded programs: %w", err)
 	}
-	entries := uint32(slices.Max(cpus) + 1)
+	entries := uint32(possible)
 	spec.Maps[bpf.ProfilerMapRings].MaxEntries = entries
 	spec.Maps[bpf.ProfilerMapRings].InnerMap.MaxEntries = uint32(s.ringSize())
 	spec.Maps[bpf.ProfilerMapCounters].MaxEntries = entries

@@ -17,6 +17,10 @@ import (
 const (
 	// maxKernelSymbols bounds the functions kept; a distribution's kernel with
 	// its modules has about 200,000. maxKernelText bounds their names.
+	// Room for a distribution's kernel: growing leaves several times as much garbage.
+	usualSymbols = 160_000
+	usualText    = 4 << 20
+
 	maxKernelSymbols = 2 << 20
 	maxKernelText    = 128 << 20
 	maxModules       = 1 << 16
@@ -48,7 +52,12 @@ type kallsyms struct {
 // ReadKallsyms reads the kernel's symbol list, /proc/kallsyms. It streams: the
 // list is several times larger than what is kept of it.
 func ReadKallsyms(r io.Reader) (*Kernel, error) {
-	l := kallsyms{modules: []string{""}, owners: map[string]uint16{"": 0}}
+	l := kallsyms{
+		all:     make([]kernelSymbol, 0, usualSymbols),
+		text:    make([]byte, 0, usualText),
+		modules: []string{""},
+		owners:  map[string]uint16{"": 0},
+	}
 	in := bufio.NewReaderSize(r, maxLine)
 	for {
 		line, err := in.ReadSlice('\n')

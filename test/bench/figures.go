@@ -25,7 +25,6 @@ func compare(c *collector, before, after reading, d time.Duration) figures {
 		rssMB:              after.rssBytes / 1e6,
 		mapsMB:             after.mapBytes / 1e6,
 		startSeconds:       c.startSeconds,
-		lagMillis:          1e3 * after.metrics["watermark_lag"],
 		late:               after.metrics["late_records"],
 	}
 }

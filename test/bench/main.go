@@ -94,7 +94,24 @@ func measure(binary, burner string, l load, d time.Duration) (f figures, err err
 	if err != nil {
 		return f, err
 	}
-	return compare(c, before, after, d), nil
+	f = compare(c, before, after, d)
+	f.lagMillis, err = largestLag()
+	return f, err
+}
+
+// largestLag looks at the watermark's lag several times, out of step with the
+// completions.
+func largestLag() (millis float64, err error) {
+	const looks, apart = 8, 130 * time.Millisecond
+	for range looks {
+		time.Sleep(apart)
+		metrics, err := scrape()
+		if err != nil {
+			return 0, err
+		}
+		millis = max(millis, 1e3*metrics["watermark_lag"])
+	}
+	return millis, nil
 }
 
 func heading(runs int, d time.Duration) {
@@ -103,7 +120,7 @@ func heading(runs int, d time.Duration) {
 	commit, _ := exec.Command("git", "describe", "--always", "--dirty").Output()
 	fmt.Printf("Commit %s, Linux %s, %d CPUs, median of %d runs of %s each.\n\n",
 		strings.TrimSpace(string(commit)), unix.ByteSliceToString(name.Release[:]), runtime.NumCPU(), runs, d)
-	fmt.Println("| load | Hz | CPU % of one core | us per sample | BPF us per sample | RSS MB | BPF maps MB | start s | lag ms | late |")
+	fmt.Println("| load | Hz | CPU % of one core | us per sample | BPF us per sample | RSS MB | BPF maps MB | start s | largest lag ms | late |")
 	fmt.Println("|---|---|---|---|---|---|---|---|---|---|")
 }
 
@@ -116,10 +133,16 @@ func row(l load, all []figures) string {
 		slices.Sort(values)
 		return values[len(values)/2]
 	}
-	return fmt.Sprintf("| %s | %d | %.2f | %.1f | %.1f | %.0f | %.1f | %.2f | %.0f | %.0f |", l.name, l.hz,
+	perSample := func(get func(figures) float64) string {
+		if l.burners == 0 {
+			return "-" // too few samples to tell
+		}
+		return fmt.Sprintf("%.1f", median(get))
+	}
+	return fmt.Sprintf("| %s | %d | %.2f | %s | %s | %.0f | %.1f | %.2f | %.0f | %.0f |", l.name, l.hz,
 		median(func(f figures) float64 { return f.cpuPercent }),
-		median(func(f figures) float64 { return f.microsPerSample }),
-		median(func(f figures) float64 { return f.bpfMicrosPerSample }),
+		perSample(func(f figures) float64 { return f.microsPerSample }),
+		perSample(func(f figures) float64 { return f.bpfMicrosPerSample }),
 		median(func(f figures) float64 { return f.rssMB }),
 		median(func(f figures) float64 { return f.mapsMB }),
 		median(func(f figures) float64 { return f.startSeconds }),

@@ -14,7 +14,7 @@ in-each = @set -e; for m in . $(MODULES); do echo "$$m: go $(1)"; (cd $$m && $(G
 
 .DEFAULT_GOAL := help
 .PHONY: help run build build-contrib build-e2e generate check-generated check-tidy fmt check-fmt vet \
-	staticcheck lint-imports lint test-needs test test-race test-e2e cross bench clean
+	staticcheck lint-imports lint test-needs test test-race test-e2e cross bench bench-host clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -91,6 +91,9 @@ cross: ## Build for the other platforms
 
 bench: ## Run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+bench-host: build ## Measure what the collector costs on this host (root, some 6 min): docs/figures.md
+	$(GO) run ./test/bench
 
 clean: ## Remove what was built
 	rm -rf bin _build _build-contrib _build-e2e

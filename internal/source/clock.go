@@ -13,6 +13,9 @@ import (
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/preflight"
 )
 
 // clock is the sampling event of one CPU: a software clock that runs the sampler
@@ -21,6 +24,9 @@ type clock struct {
 	cpu    int
 	fd     int
 	period time.Duration
+	// enabled is when the event started, stopped whether it has ended.
+	enabled event.KTime
+	stopped bool
 	// unfired only grows: expectation and count are not read at one instant.
 	unfired uint64
 }
@@ -52,6 +58,7 @@ func (c *clock) enable() error {
 	if err := unix.IoctlSetInt(c.fd, unix.PERF_EVENT_IOC_ENABLE, 0); err != nil {
 		return fmt.Errorf("start sampling CPU %d: %w", c.cpu, err)
 	}
+	c.enabled = preflight.Now()
 	return nil
 }
 
@@ -59,12 +66,23 @@ func (c *clock) disable() error {
 	if err := unix.IoctlSetInt(c.fd, unix.PERF_EVENT_IOC_DISABLE, 0); err != nil {
 		return fmt.Errorf("stop sampling CPU %d: %w", c.cpu, err)
 	}
+	c.stopped = true
 	return nil
 }
 
-// expected is how often the event should have fired. A read of a perf event
-// brings the count and, by the read format, the time it was enabled in ns.
-func (c *clock) expected() (uint64, error) {
+// expected is how often the event should have fired by now. To ask a running
+// event for its time interrupts its CPU, which costs more than everything else
+// that a completion does, so its time is what has passed since it was enabled.
+func (c *clock) expected(now event.KTime) (uint64, error) {
+	if !c.stopped {
+		return uint64(now-c.enabled) / uint64(c.period), nil
+	}
+	return c.counted()
+}
+
+// counted asks the event. A read brings the count and, by the read format, the
+// time it was enabled in ns.
+func (c *clock) counted() (uint64, error) {
 	var buf [16]byte
 	n, err := unix.Read(c.fd, buf[:])
 	if err == nil && n != len(buf) {

@@ -16,6 +16,8 @@ import (
 // Counters reads the ledger of the kernel side.
 func (k *Kernel) Counters() (Counters, error) {
 	total := Counters{Drained: k.drained, Undecoded: k.undecoded}
+	// Before the counts: what fires in between must not look as if it had not.
+	now := k.Now()
 	taken := make([]uint64, k.possible)
 	for cpu := range taken {
 		var c bpf.ProfilerWireCounters
@@ -31,7 +33,7 @@ func (k *Kernel) Counters() (Counters, error) {
 		total.LifecycleLost += c.LifecycleLost
 	}
 	for _, clock := range k.clocks {
-		expected, err := clock.expected()
+		expected, err := clock.expected(now)
 		if err != nil {
 			return total, err
 		}

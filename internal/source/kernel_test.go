@@ -59,6 +59,7 @@ func TestEverySampleTakenIsDrained(t *testing.T) {
 		drain()
 	}
 	require.NoError(t, k.Stop())
+	stopped := k.Now()
 	require.NoError(t, k.Barrier())
 	drain()
 	c, err := k.Counters()
@@ -68,6 +69,14 @@ func TestEverySampleTakenIsDrained(t *testing.T) {
 	require.Zero(t, c.RingFull)
 	require.Zero(t, c.Undecoded)
 	require.InDelta(t, 997*len(k.buffers), c.Expected(), 100)
+	for _, clock := range k.clocks {
+		counted, err := clock.counted()
+		require.NoError(t, err)
+		clock.stopped = false
+		estimated, err := clock.expected(stopped)
+		require.NoError(t, err)
+		require.InDelta(t, counted, estimated, 5, "the event's own time, in samples")
+	}
 	tasks, err := k.Tasks()
 	require.NoError(t, err)
 	t.Log(len(tasks), tasks[0].Comm, k.Now())

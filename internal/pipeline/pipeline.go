@@ -30,8 +30,18 @@ type Settings struct {
 	MaxProcesses int
 	// MaxSymbolBytes bounds what is kept of executable files.
 	MaxSymbolBytes int
+	// MaxWindowSamples bounds a window: one that has as many closes at the next
+	// completion, ahead of its time. 0 means a million.
+	MaxWindowSamples int
 	// BootTime is the Unix time in nanoseconds at BootTime 0.
 	BootTime int64
+}
+
+func (s Settings) maxWindowSamples() uint64 {
+	if s.MaxWindowSamples > 0 {
+		return uint64(s.MaxWindowSamples)
+	}
+	return 1_000_000
 }
 
 // Pipeline is used by one goroutine.
@@ -115,6 +125,9 @@ func (p *Pipeline) Complete(w event.KTime) []*Window {
 		closed = p.closeWindow(closed, p.window.End())
 	}
 	p.release(w)
+	if p.window.Samples() >= p.settings.maxWindowSamples() {
+		closed = p.closeWindow(closed, w)
+	}
 	evicted := p.table.Evict(w)
 	p.window.settle(evicted.Gone, p.settings.BootTime)
 	p.window.settle(evicted.Idle, p.settings.BootTime)
@@ -143,6 +156,7 @@ func (p *Pipeline) release(until event.KTime) {
 // closeWindow ends the window at end and starts the next.
 func (p *Pipeline) closeWindow(closed []*Window, end event.KTime) []*Window {
 	w := p.window
+	w.EndAt(end)
 	p.window = newWindow(p.code, end, end+event.KTime(p.settings.Interval))
 	if w.Samples() == 0 {
 		return closed

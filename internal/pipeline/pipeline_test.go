@@ -65,11 +65,24 @@ func TestWindowsWithoutSamplesAreSkipped(t *testing.T) {
 	require.Equal(t, 10_000*ms, closed[0].End())
 }
 
+func TestAFullWindowEndsEarly(t *testing.T) {
+	p := newPipeline()
+	p.settings.MaxWindowSamples = 2
+	p.Batch(batch(sample(1100*ms, 7), sample(1200*ms, 7), sample(1300*ms, 7)))
+	closed := p.Complete(1250 * ms)
+	require.Len(t, closed, 1)
+	require.Equal(t, 1250*ms, closed[0].End())
+	closed = p.Flush(1400 * ms)
+	require.Len(t, closed, 1)
+	require.Equal(t, 1250*ms, closed[0].Start(), "windows never overlap")
+}
+
 func TestTheLastWindowEndsEarly(t *testing.T) {
 	p := newPipeline()
 	p.Batch(batch(sample(1100*ms, 7)))
 	closed := p.Flush(1200 * ms)
 	require.Len(t, closed, 1)
+	require.Equal(t, 1200*ms, closed[0].End())
 	require.Equal(t, Ledger{Seen: 1, Closed: 1}, p.Stats().Ledger)
 }
 

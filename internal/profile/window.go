@@ -55,6 +55,9 @@ func (w *Window) Start() event.KTime { return w.start }
 // End returns the time of the last sample that belongs into the window.
 func (w *Window) End() event.KTime { return w.end }
 
+// EndAt ends the window ahead of its time. It holds no sample after end.
+func (w *Window) EndAt(end event.KTime) { w.end = end }
+
 // Samples returns the number of samples added.
 func (w *Window) Samples() uint64 { return uint64(len(w.samples)) }
 

@@ -6,6 +6,7 @@
 package e2e
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -30,8 +31,11 @@ func requireOneLine(t *testing.T, output string, says ...string) {
 
 func TestGateIsNeeded(t *testing.T) {
 	output := fails(t, []string{portVariable(t, "ZPAGES_PORT")}, collectorBinary(t), "--config=testdata/start.yaml")
-	// The sentence that README quotes.
 	requireOneLine(t, output, `gated under the "service.profilesSupport" feature gate`)
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	lines := strings.Split(strings.TrimSpace(output), "\n")
+	require.Contains(t, string(readme), lines[len(lines)-1], "README quotes the message")
 }
 
 // Every start that cannot work ends soon, and says why and what to do.

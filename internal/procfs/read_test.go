@@ -223,6 +223,9 @@ func TestNoDescriptorIsLeft(t *testing.T) {
 // A kernel thread has neither program nor mappings, and that is no error.
 func TestKernelThread(t *testing.T) {
 	if b, err := os.ReadFile("/proc/2/stat"); err != nil || !bytes.HasPrefix(b, []byte("2 (kthreadd)")) {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("no kernel threads in this PID namespace, and CI must not skip this")
+		}
 		t.Skip("no kernel threads in this PID namespace")
 	}
 	p, err := newReader(t).Read(2)

@@ -14,6 +14,9 @@
 /* PF_* bits of tasks that never run user code; they differ between kernels. */
 const volatile __u32 worker_flags = 0;
 
+/* Takes the lifecycle records of a CPU that came online and has no ring yet. */
+const volatile __u32 spare_ring = 0;
+
 struct ring {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 4096);
@@ -168,12 +171,14 @@ int sample_cpu(void *ctx)
 /* Lifecycle programs nest and may be preempted: they build on the stack. */
 static __always_inline void submit_lifecycle(struct wire_lifecycle *record)
 {
-	__u32 cpu = bpf_get_smp_processor_id();
+	__u32 cpu = bpf_get_smp_processor_id(), spare = spare_ring;
 	struct wire_counters *counters = cpu_counters(cpu);
 	void *ring = bpf_map_lookup_elem(&rings, &cpu);
 
 	if (!counters)
 		return;
+	if (!ring)
+		ring = bpf_map_lookup_elem(&rings, &spare);
 	if (ring && !bpf_ringbuf_output(ring, record, sizeof(*record), BPF_RB_NO_WAKEUP))
 		count(counters, lifecycle_submitted);
 	else

@@ -88,6 +88,7 @@ const (
 	ProfilerProgProcessFork    = "process_fork"
 	ProfilerProgProcessFree    = "process_free"
 	ProfilerProgSampleCpu      = "sample_cpu"
+	ProfilerVarSpareRing       = "spare_ring"
 	ProfilerVarUnusedKind      = "unused_kind"
 	ProfilerVarUnusedLifecycle = "unused_lifecycle"
 	ProfilerVarUnusedUserStack = "unused_user_stack"
@@ -157,6 +158,7 @@ type ProfilerMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type ProfilerVariableSpecs struct {
+	SpareRing       *ebpf.VariableSpec `ebpf:"spare_ring"`
 	UnusedKind      *ebpf.VariableSpec `ebpf:"unused_kind"`
 	UnusedLifecycle *ebpf.VariableSpec `ebpf:"unused_lifecycle"`
 	UnusedUserStack *ebpf.VariableSpec `ebpf:"unused_user_stack"`
@@ -200,6 +202,7 @@ func (m *ProfilerMaps) Close() error {
 //
 // It can be passed to LoadProfilerObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ProfilerVariables struct {
+	SpareRing       *ebpf.Variable `ebpf:"spare_ring"`
 	UnusedKind      *ebpf.Variable `ebpf:"unused_kind"`
 	UnusedLifecycle *ebpf.Variable `ebpf:"unused_lifecycle"`
 	UnusedUserStack *ebpf.Variable `ebpf:"unused_user_stack"`

@@ -19,6 +19,7 @@ type barrier struct {
 	passed   chan<- event.KTime
 	observe  func(time.Duration)
 	failed   func(error)
+	health   *health
 }
 
 func (b *barrier) run(ctx context.Context) {
@@ -33,7 +34,9 @@ func (b *barrier) run(ctx context.Context) {
 		// The clock is read first: what starts after it stamps later.
 		t0 := b.source.Now()
 		start := time.Now()
-		if err := b.source.Barrier(); err != nil {
+		err := b.source.Barrier()
+		b.health.set(completing, err)
+		if err != nil {
 			b.failed(err)
 			continue
 		}

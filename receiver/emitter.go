@@ -5,10 +5,8 @@ package receiver
 
 import (
 	"context"
-	"fmt"
 	"time"
 
-	"go.opentelemetry.io/collector/component/componentstatus"
 	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/consumer/xconsumer"
 	"go.opentelemetry.io/collector/receiver/receiverhelper"
@@ -54,8 +52,7 @@ type emitter struct {
 	settings profile.Settings
 	slot     chan parcel
 	done     chan delivery
-	report   func(*componentstatus.Event)
-	healthy  bool
+	health   *health
 }
 
 // run ends when the slot is closed and its last parcel has been dealt with.
@@ -111,21 +108,8 @@ func (e *emitter) consume(ctx context.Context, batch profile.Batch) error {
 	opCtx := e.obs.StartProfilesOp(ctx)
 	err := e.next.ConsumeProfiles(opCtx, batch.Profiles)
 	e.obs.EndProfilesOp(opCtx, "otlp", records, err)
-	e.setHealth(err)
+	e.health.set(delivering, err)
 	return err
-}
-
-// setHealth reports the consumer's state when it changes.
-func (e *emitter) setHealth(err error) {
-	if healthy := err == nil; healthy == e.healthy {
-		return
-	}
-	e.healthy = err == nil
-	if err != nil {
-		e.report(componentstatus.NewRecoverableErrorEvent(fmt.Errorf("deliver profiles: %w", err)))
-		return
-	}
-	e.report(componentstatus.NewEvent(componentstatus.StatusOK))
 }
 
 // wait reports whether to try again after the backoff.

@@ -7,11 +7,13 @@ package receiver_test
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/consumer/xconsumer"
 	"go.opentelemetry.io/collector/pdata/pprofile"
@@ -30,17 +32,23 @@ type faulty struct {
 	// after Stop.
 	stall, hang   time.Duration
 	barriers      atomic.Int64
+	broken        atomic.Bool // the barrier fails
 	stopped       atomic.Bool
 	closed        atomic.Bool
 	drainedClosed atomic.Int64
 	countersFail  bool
 }
 
+var errBroken = errors.New("no grace period")
+
 func (f *faulty) Barrier() error {
 	if f.stopped.Load() {
 		time.Sleep(f.hang)
 	} else if f.barriers.Add(1) == 1 {
 		time.Sleep(f.stall)
+	}
+	if f.broken.Load() {
+		return errBroken
 	}
 	return nil
 }
@@ -65,6 +73,11 @@ func (f *faulty) Counters() (source.Counters, error) {
 
 func startFaulty(t *testing.T, s receiver.Settings, f *faulty, consume xconsumer.ConsumeProfilesFunc) *receiver.Receiver {
 	t.Helper()
+	return startOn(t, componenttest.NewNopHost(), s, f, consume)
+}
+
+func startOn(t *testing.T, host component.Host, s receiver.Settings, f *faulty, consume xconsumer.ConsumeProfilesFunc) *receiver.Receiver {
+	t.Helper()
 	next, err := xconsumer.NewProfiles(consume)
 	require.NoError(t, err)
 	open := func(s source.Settings) (receiver.Source, error) {
@@ -73,7 +86,7 @@ func startFaulty(t *testing.T, s receiver.Settings, f *faulty, consume xconsumer
 	}
 	r, err := receiver.New(metadatatest.NewSettings(componenttest.NewTelemetry()), s, open, next)
 	require.NoError(t, err)
-	require.NoError(t, r.Start(t.Context(), componenttest.NewNopHost()))
+	require.NoError(t, r.Start(t.Context(), host))
 	return r
 }
 

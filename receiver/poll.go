@@ -96,8 +96,21 @@ func (p *poll) round() {
 	until, completed := p.mark.Complete()
 	if completed {
 		p.complete(until)
+		p.updateCPUs()
 	} else if len(p.batch.Samples)+len(p.batch.Lifecycle) > 0 {
 		p.send(message{})
+	}
+}
+
+// updateCPUs makes room for the buffers of CPUs that came online. Buffers may be
+// added between rounds only.
+func (p *poll) updateCPUs() {
+	if err := p.source.UpdateCPUs(); err != nil {
+		p.failed(err)
+	}
+	if n := p.source.Buffers(); n > len(p.heads) {
+		p.heads = make([]uint64, n)
+		p.mark.Grow(n)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componentstatus"
 	"go.opentelemetry.io/collector/consumer/xconsumer"
 	"go.opentelemetry.io/collector/receiver"
 	"go.uber.org/zap"
@@ -57,7 +58,9 @@ func (r *Receiver) Start(_ context.Context, host component.Host) (err error) {
 		return fmt.Errorf("start sampling: %w", err)
 	}
 	undo = append(undo, source.Close)
-	run := &run{source: source, reader: reader, host: host, faults: faults{log: r.set.Logger}}
+	cpus := source.Buffers()
+	run := &run{source: source, reader: reader, faults: faults{log: r.set.Logger}}
+	run.health.report = func(e *componentstatus.Event) { componentstatus.ReportStatus(host, e) }
 	if run.telemetry, err = newTelemetry(r.set.ID, r.set.TelemetrySettings, source.Now); err != nil {
 		return fmt.Errorf("register metrics: %w", err)
 	}
@@ -70,7 +73,7 @@ func (r *Receiver) Start(_ context.Context, host component.Host) (err error) {
 	}
 	r.set.Logger.Info("Profiling this host",
 		zap.Int("samples_per_second", r.settings.SamplesPerSecond),
-		zap.Int("cpus", source.Buffers()),
+		zap.Int("cpus", cpus),
 		zap.Duration("took", time.Since(began)))
 	return nil
 }

@@ -9,8 +9,6 @@ import (
 	"fmt"
 	"time"
 
-	"go.opentelemetry.io/collector/component"
-	"go.opentelemetry.io/collector/component/componentstatus"
 	"go.opentelemetry.io/collector/receiver/receiverhelper"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/completion"
@@ -25,8 +23,8 @@ type run struct {
 	source    Source
 	reader    reader
 	telemetry *telemetry
-	host      component.Host
 	faults    faults
+	health    health
 
 	// stop ends sampling; everything behind it then ends in the order of the data.
 	// abort gives up on what has not reached the consumer, idle ends the workers.
@@ -108,10 +106,9 @@ func (r *Receiver) newEmitter(run *run, obs *receiverhelper.ObsReport) *emitter 
 			ScopeName:     metadata.ScopeName,
 			ScopeVersion:  r.set.BuildInfo.Version,
 		},
-		slot:    make(chan parcel, 1),
-		done:    make(chan delivery),
-		report:  func(e *componentstatus.Event) { componentstatus.ReportStatus(run.host, e) },
-		healthy: true,
+		slot:   make(chan parcel, 1),
+		done:   make(chan delivery),
+		health: &run.health,
 	}
 }
 
@@ -139,6 +136,7 @@ func (r *Receiver) startAll(run *run, engine *engine, messages chan<- message, f
 		passed:   passed,
 		observe:  run.telemetry.barrier,
 		failed:   run.faults.warn,
+		health:   &run.health,
 	}
 	run.working = []*task{
 		start("a read of /proc", func() { engine.processes.run(working) }),

@@ -75,7 +75,9 @@ type Source interface {
 	// Now reads the clock that stamps events.
 	Now() event.KTime
 	// Buffers is the number of buffers; Heads reads how far each was written.
+	// UpdateCPUs adds buffers for CPUs that came online since the last call.
 	Buffers() int
+	UpdateCPUs() error
 	Heads(heads []uint64)
 	// Drain appends what a buffer holds up to the position limit to the batch. It
 	// returns how far the buffer has been read and whether the batch is full and

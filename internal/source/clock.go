@@ -6,6 +6,7 @@
 package source
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -21,19 +22,15 @@ import (
 // clock is the sampling event of one CPU: a software clock that runs the sampler
 // once per period.
 type clock struct {
-	cpu    int
-	fd     int
-	period time.Duration
-	// enabled is when the event started, stopped whether it has ended.
+	cpu     int
+	fd      int
+	period  time.Duration
 	enabled event.KTime
-	stopped bool
-	// unfired only grows: expectation and count are not read at one instant.
-	unfired uint64
 }
 
-// openClock opens the event, disabled. A fixed period rather than a frequency:
-// the kernel would adapt a frequency, and its sum could not be checked.
-func openClock(cpu int, period time.Duration, sampler *ebpf.Program) (*clock, error) {
+// openClock starts the event. A fixed period rather than a frequency: the kernel
+// would adapt a frequency, and its sum could not be checked.
+func openClock(cpu int, period time.Duration, sampler *ebpf.Program) (_ *clock, err error) {
 	attr := unix.PerfEventAttr{
 		Type:        unix.PERF_TYPE_SOFTWARE,
 		Config:      unix.PERF_COUNT_SW_CPU_CLOCK,
@@ -47,42 +44,36 @@ func openClock(cpu int, period time.Duration, sampler *ebpf.Program) (*clock, er
 		return nil, explain(fmt.Errorf("open the sampling event of CPU %d: %w", cpu, err))
 	}
 	c := &clock{cpu: cpu, fd: fd, period: period}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, unix.Close(fd))
+		}
+	}()
 	if err := unix.IoctlSetInt(fd, unix.PERF_EVENT_IOC_SET_BPF, sampler.FD()); err != nil {
-		_ = c.close()
 		return nil, explain(fmt.Errorf("attach the sampler to CPU %d: %w", cpu, err))
 	}
-	return c, nil
-}
-
-func (c *clock) enable() error {
-	if err := unix.IoctlSetInt(c.fd, unix.PERF_EVENT_IOC_ENABLE, 0); err != nil {
-		return fmt.Errorf("start sampling CPU %d: %w", c.cpu, err)
+	if err := unix.IoctlSetInt(fd, unix.PERF_EVENT_IOC_ENABLE, 0); err != nil {
+		return nil, fmt.Errorf("start sampling CPU %d: %w", cpu, err)
 	}
 	c.enabled = preflight.Now()
-	return nil
-}
-
-func (c *clock) disable() error {
-	if err := unix.IoctlSetInt(c.fd, unix.PERF_EVENT_IOC_DISABLE, 0); err != nil {
-		return fmt.Errorf("stop sampling CPU %d: %w", c.cpu, err)
-	}
-	c.stopped = true
-	return nil
+	return c, nil
 }
 
 // expected is how often the event should have fired by now. To ask a running
 // event for its time interrupts its CPU, which costs more than everything else
 // that a completion does, so its time is what has passed since it was enabled.
-func (c *clock) expected(now event.KTime) (uint64, error) {
-	if !c.stopped {
-		return uint64(now-c.enabled) / uint64(c.period), nil
-	}
-	return c.counted()
+func (c *clock) expected(now event.KTime) uint64 {
+	return uint64(now-c.enabled) / uint64(c.period)
 }
 
-// counted asks the event. A read brings the count and, by the read format, the
-// time it was enabled in ns.
-func (c *clock) counted() (uint64, error) {
+// stop ends the event and returns how often it should have fired by its own time,
+// which also stopped if its CPU went offline.
+func (c *clock) stop() (expected uint64, err error) {
+	defer func() { err = errors.Join(err, unix.Close(c.fd)) }()
+	if err := unix.IoctlSetInt(c.fd, unix.PERF_EVENT_IOC_DISABLE, 0); err != nil {
+		return 0, fmt.Errorf("stop sampling CPU %d: %w", c.cpu, err)
+	}
+	// By the read format: the count, then the time enabled in ns.
 	var buf [16]byte
 	n, err := unix.Read(c.fd, buf[:])
 	if err == nil && n != len(buf) {
@@ -93,5 +84,3 @@ func (c *clock) counted() (uint64, error) {
 	}
 	return host.Uint64(buf[8:]) / uint64(c.period), nil
 }
-
-func (c *clock) close() error { return unix.Close(c.fd) }

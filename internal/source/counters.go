@@ -19,25 +19,20 @@ func (k *Kernel) Counters() (Counters, error) {
 	// Before the counts: what fires in between must not look as if it had not.
 	now := k.Now()
 	taken := make([]uint64, k.possible)
-	for cpu := range taken {
+	for id := range taken {
 		var c bpf.ProfilerWireCounters
-		if err := k.objects.Counters.Lookup(uint32(cpu), &c); err != nil {
-			return total, fmt.Errorf("read the counters of CPU %d: %w", cpu, err)
+		if err := k.objects.Counters.Lookup(uint32(id), &c); err != nil {
+			return total, fmt.Errorf("read the counters of CPU %d: %w", id, err)
 		}
-		taken[cpu] = c.Submitted + c.Idle + c.Released + c.RingFull
+		taken[id] = c.Submitted + c.Idle + c.Released + c.RingFull
 		total.Submitted += c.Submitted
 		total.Idle += c.Idle
 		total.Released += c.Released
 		total.RingFull += c.RingFull
-		// A CPU that came online has no buffer: its lifecycle records count here.
 		total.LifecycleLost += c.LifecycleLost
 	}
-	for _, clock := range k.clocks {
-		expected, err := clock.expected(now)
-		if err != nil {
-			return total, err
-		}
-		total.Unfired += clock.missed(expected, taken[clock.cpu])
+	for _, c := range k.cpus {
+		total.Unfired += c.missed(now, taken[c.id])
 	}
 	// A record can be read before the program that sent it has counted it.
 	total.Catch(total.Drained)
@@ -45,13 +40,6 @@ func (k *Kernel) Counters() (Counters, error) {
 		total.LifecycleMissed += recursionMisses(program)
 	}
 	return total, nil
-}
-
-func (c *clock) missed(expected, taken uint64) uint64 {
-	if expected > taken {
-		c.unfired = max(c.unfired, expected-taken)
-	}
-	return c.unfired
 }
 
 // recursionMisses is how often the kernel skipped a program because it was

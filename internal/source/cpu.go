@@ -1,39 +1,121 @@
 // Copyright The ebpf_profiler authors
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build linux
+
 package source
 
 import (
+	"errors"
 	"fmt"
-	"strconv"
+	"os"
+	"slices"
 	"strings"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 )
 
-// maxCPUs bounds a CPU list; the kernel's largest NR_CPUS is 8192.
-const maxCPUs = 8192
+// cpu is a CPU that is or was online. It keeps its buffer when it goes offline,
+// and gets a new clock when it comes back: the kernel leaves the event of a CPU
+// that was away switched off.
+type cpu struct {
+	id     int
+	buffer *buffer
+	clock  *clock // nil while the CPU is offline
+	// retired is how often the clocks it had before should have fired.
+	retired uint64
+	// unfired only grows: expectation and count are not read at one instant.
+	unfired uint64
+}
 
-// parseCPUs reads the kernel's list format, such as "0-3,8".
-func parseCPUs(list string) ([]int, error) {
-	var cpus []int
-	for part := range strings.SplitSeq(strings.TrimSpace(list), ",") {
-		first, last, isRange := strings.Cut(part, "-")
-		if !isRange {
-			last = first
-		}
-		from, err := strconv.Atoi(first)
-		if err != nil {
-			return nil, fmt.Errorf("parse CPU list %q: %w", list, err)
-		}
-		to, err := strconv.Atoi(last)
-		if err != nil {
-			return nil, fmt.Errorf("parse CPU list %q: %w", list, err)
-		}
-		if from < 0 || to < from || to >= maxCPUs {
-			return nil, fmt.Errorf("parse CPU list %q: %q is no range of CPUs", list, part)
-		}
-		for cpu := from; cpu <= to; cpu++ {
-			cpus = append(cpus, cpu)
+// UpdateCPUs follows CPUs that came online or went offline since the last call.
+func (k *Kernel) UpdateCPUs() error {
+	list, online, err := onlineCPUs()
+	if err != nil || list == k.online {
+		return err
+	}
+	if err := k.follow(online); err != nil {
+		return err
+	}
+	k.online = list
+	return nil
+}
+
+// follow samples exactly the CPUs that are online, as far as it can.
+func (k *Kernel) follow(online []int) error {
+	var errs []error
+	for _, c := range k.cpus {
+		if !slices.Contains(online, c.id) {
+			errs = append(errs, c.retire())
 		}
 	}
-	return cpus, nil
+	for _, id := range online {
+		if !slices.ContainsFunc(k.cpus, func(c *cpu) bool { return c.id == id }) {
+			errs = append(errs, k.addBuffer(id))
+		}
+	}
+	for _, c := range k.cpus {
+		if c.clock == nil && slices.Contains(online, c.id) {
+			errs = append(errs, k.sample(c))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (k *Kernel) addBuffer(id int) error {
+	b, err := openBuffer(id, k.settings.ringSize())
+	if err != nil {
+		return err
+	}
+	if err := k.objects.Rings.Put(b.cpu, b.ring); err != nil {
+		return errors.Join(fmt.Errorf("give CPU %d its ring buffer: %w", id, err), b.close())
+	}
+	k.cpus = append(k.cpus, &cpu{id: id, buffer: b})
+	return nil
+}
+
+// sample starts the clock of a CPU.
+func (k *Kernel) sample(c *cpu) error {
+	clock, err := openClock(c.id, k.settings.Period(), k.objects.SampleCpu)
+	if err != nil {
+		return err
+	}
+	c.clock = clock
+	return nil
+}
+
+// retire ends the clock of a CPU, if it has one.
+func (c *cpu) retire() error {
+	if c.clock == nil {
+		return nil
+	}
+	expected, err := c.clock.stop()
+	c.retired += expected
+	c.clock = nil
+	return err
+}
+
+// missed is how often the sampler should have run by now and did not, after it
+// ran that often.
+func (c *cpu) missed(now event.KTime, taken uint64) uint64 {
+	expected := c.retired
+	if c.clock != nil {
+		expected += c.clock.expected(now)
+	}
+	if expected > taken {
+		c.unfired = max(c.unfired, expected-taken)
+	}
+	return c.unfired
+}
+
+// onlineCPUs reads the CPUs that are online, as the kernel lists them and one by
+// one, at least one.
+func onlineCPUs() (list string, cpus []int, err error) {
+	text, err := os.ReadFile("/sys/devices/system/cpu/online")
+	if err != nil {
+		return "", nil, fmt.Errorf("list online CPUs: %w", err)
+	}
+	list = strings.TrimSpace(string(text))
+	cpus, err = parseCPUs(list)
+	return list, cpus, err
 }

@@ -19,12 +19,16 @@ import (
 
 // Kernel is the source that samples the running kernel.
 type Kernel struct {
-	objects *objects
-	hooks   *hooks
-	buffers []*buffer
-	clocks  []*clock
-	// possible is how many CPUs there may be; those that were offline at the start
-	// have no buffer and no clock.
+	settings Settings
+	objects  *objects
+	hooks    *hooks
+	// cpus are those that have been online, in the order of their buffers.
+	cpus []*cpu
+	// spare is the first buffer: also the element that Barrier updates.
+	spare *buffer
+	// online is the kernel's list of CPUs when it was last looked at.
+	online string
+	// possible is how many CPUs there may be.
 	possible int
 	closed   bool
 
@@ -44,64 +48,49 @@ func Open(s Settings) (_ *Kernel, err error) {
 	if err := testBarrier(); err != nil {
 		return nil, err
 	}
-	k := &Kernel{}
+	k := &Kernel{settings: s}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, k.Close())
 		}
 	}()
-	cpus, err := onlineCPUs()
-	if err != nil {
-		return nil, err
-	}
-	if k.possible, err = ebpf.PossibleCPU(); err != nil {
-		return nil, fmt.Errorf("count the possible CPUs: %w", err)
-	}
-	if k.objects, err = load(s, k.possible); err != nil {
-		return nil, err
-	}
-	for _, cpu := range cpus {
-		b, err := openBuffer(cpu, s.ringSize())
-		if err != nil {
-			return nil, err
-		}
-		k.buffers = append(k.buffers, b)
-		if err := k.objects.Rings.Put(uint32(cpu), b.ring); err != nil {
-			return nil, fmt.Errorf("give CPU %d its ring buffer: %w", cpu, err)
-		}
-	}
-	if k.hooks, err = attach(k.objects); err != nil {
-		return nil, err
-	}
-	for _, cpu := range cpus {
-		c, err := openClock(cpu, s.Period(), k.objects.SampleCpu)
-		if err != nil {
-			return nil, err
-		}
-		k.clocks = append(k.clocks, c)
-	}
-	return k, k.start()
+	return k, k.open()
 }
 
-func (k *Kernel) start() error {
-	for _, c := range k.clocks {
-		if err := c.enable(); err != nil {
+func (k *Kernel) open() (err error) {
+	var online []int
+	if k.online, online, err = onlineCPUs(); err != nil {
+		return err
+	}
+	if k.possible, err = ebpf.PossibleCPU(); err != nil {
+		return fmt.Errorf("count the possible CPUs: %w", err)
+	}
+	if k.objects, err = load(k.settings, k.possible, online[0]); err != nil {
+		return err
+	}
+	for _, id := range online {
+		if err := k.addBuffer(id); err != nil {
 			return err
 		}
 	}
-	return nil
+	k.spare = k.cpus[0].buffer
+	// Before the first sample, so that each process that begins later is known.
+	if k.hooks, err = attach(k.objects); err != nil {
+		return err
+	}
+	return k.follow(online)
 }
 
 // Now reads the clock that stamps events.
 func (k *Kernel) Now() event.KTime { return preflight.Now() }
 
-// Buffers is the number of buffers to drain.
-func (k *Kernel) Buffers() int { return len(k.buffers) }
+// Buffers is the number of buffers to drain. It only grows, by UpdateCPUs.
+func (k *Kernel) Buffers() int { return len(k.cpus) }
 
 // Heads reads how far each buffer has been written.
 func (k *Kernel) Heads(heads []uint64) {
-	for i, b := range k.buffers {
-		heads[i] = b.reader.written()
+	for i, c := range k.cpus {
+		heads[i] = c.buffer.reader.written()
 	}
 }
 
@@ -109,7 +98,7 @@ func (k *Kernel) Heads(heads []uint64) {
 // returns how far the buffer has been read. It reports whether the batch is full
 // and more may be had with another.
 func (k *Kernel) Drain(buffer int, limit uint64, batch *event.Batch) (position uint64, more bool) {
-	b := k.buffers[buffer]
+	b := k.cpus[buffer].buffer
 	samples := len(batch.Samples)
 	b.reader.drain(limit, func(record []byte) bool {
 		if more = full(batch); more {
@@ -128,8 +117,7 @@ func (k *Kernel) Drain(buffer int, limit uint64, batch *event.Batch) (position u
 // ended: the kernel waits for a grace period after an update of a map of maps
 // (maybe_wait_bpf_programs in kernel/bpf/syscall.c, v5.10 to v6.18).
 func (k *Kernel) Barrier() error {
-	first := k.buffers[0]
-	if err := k.objects.Rings.Put(first.cpu, first.ring); err != nil {
+	if err := k.objects.Rings.Put(k.spare.cpu, k.spare.ring); err != nil {
 		return fmt.Errorf("wait for running programs: %w", err)
 	}
 	return nil
@@ -138,8 +126,8 @@ func (k *Kernel) Barrier() error {
 // Stop ends sampling. Programs that are running go on until the next Barrier.
 func (k *Kernel) Stop() error {
 	var errs []error
-	for _, c := range k.clocks {
-		errs = append(errs, c.disable())
+	for _, c := range k.cpus {
+		errs = append(errs, c.retire())
 	}
 	if k.hooks != nil {
 		errs = append(errs, k.hooks.detach())
@@ -154,24 +142,13 @@ func (k *Kernel) Close() error {
 	}
 	k.closed = true
 	errs := []error{k.Stop()}
-	for _, c := range k.clocks {
-		errs = append(errs, c.close())
-	}
-	for _, b := range k.buffers {
-		errs = append(errs, b.close())
+	for _, c := range k.cpus {
+		errs = append(errs, c.buffer.close())
 	}
 	if k.objects != nil {
 		errs = append(errs, k.objects.Close())
 	}
 	return errors.Join(errs...)
-}
-
-func onlineCPUs() ([]int, error) {
-	list, err := os.ReadFile("/sys/devices/system/cpu/online")
-	if err != nil {
-		return nil, fmt.Errorf("list online CPUs: %w", err)
-	}
-	return parseCPUs(string(list))
 }
 
 // explain adds what is usually missing to an error of a privileged call.

@@ -27,8 +27,8 @@ func (o *objects) Close() error {
 }
 
 // load puts programs and maps into the kernel, with room for every CPU that may
-// come online.
-func load(s Settings, possible int) (*objects, error) {
+// come online. Those without a ring use the spare one.
+func load(s Settings, possible, spare int) (*objects, error) {
 	// Before 5.11 the memory of maps counts against RLIMIT_MEMLOCK.
 	if err := rlimit.RemoveMemlock(); err != nil {
 		return nil, explain(fmt.Errorf("lift the limit of locked memory: %w", err))
@@ -45,8 +45,13 @@ func load(s Settings, possible int) (*objects, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the kernel's version: %w", err)
 	}
-	if err := spec.Variables[bpf.ProfilerVarWorkerFlags].Set(workerFlags(version)); err != nil {
-		return nil, fmt.Errorf("set %s: %w", bpf.ProfilerVarWorkerFlags, err)
+	for name, value := range map[string]uint32{
+		bpf.ProfilerVarWorkerFlags: workerFlags(version),
+		bpf.ProfilerVarSpareRing:   uint32(spare),
+	} {
+		if err := spec.Variables[name].Set(value); err != nil {
+			return nil, fmt.Errorf("set %s: %w", name, err)
+		}
 	}
 	var o objects
 	if err := spec.LoadAndAssign(&o, nil); err != nil {

@@ -52,6 +52,9 @@ func (f *Fake) Now() event.KTime { return event.KTime(time.Since(f.opened) + ske
 // Buffers is one per CPU.
 func (f *Fake) Buffers() int { return cpus }
 
+// UpdateCPUs does nothing: the fake has no hotplug.
+func (f *Fake) UpdateCPUs() error { return nil }
+
 // Heads counts the samples that are due.
 func (f *Fake) Heads(heads []uint64) {
 	f.mu.Lock()

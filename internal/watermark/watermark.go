@@ -56,6 +56,16 @@ func New(buffers int, guard event.KTime) *Watermark {
 // buffer has been drained to its head. The next barrier waits for its end.
 func (w *Watermark) Open() bool { return w.open }
 
+// Grow adds buffers, between rounds. A program writes to a buffer after it was
+// added, so a new one holds nothing that a barrier has passed: it stands where
+// the others do.
+func (w *Watermark) Grow(buffers int) {
+	for len(w.frontiers) < buffers {
+		w.heads = append(w.heads, 0)
+		w.frontiers = append(w.frontiers, w.until)
+	}
+}
+
 // Barrier starts a round. t0 is the clock before the barrier began, heads are
 // the write positions of the buffers after it returned.
 func (w *Watermark) Barrier(t0 event.KTime, heads []uint64) {

@@ -21,13 +21,14 @@ import (
 	"go.opentelemetry.io/collector/pdata/pprofile"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/metadatatest"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/roottest"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/receiver"
 )
 
 // startKernel profiles this host until the test stops it.
 func startKernel(t *testing.T, s receiver.Settings, next xconsumer.Profiles) *receiver.Receiver {
 	t.Helper()
-	needRoot(t)
+	roottest.Need(t)
 	r, err := receiver.New(metadatatest.NewSettings(componenttest.NewTelemetry()), s, receiver.OpenKernel, next)
 	require.NoError(t, err)
 	require.NoError(t, r.Start(t.Context(), componenttest.NewNopHost()))
@@ -126,7 +127,7 @@ func hog(t *testing.T, d time.Duration) {
 }
 
 func TestTwentyRestartsLeaveNothing(t *testing.T) {
-	needRoot(t)
+	roottest.Need(t)
 	var before resources
 	for i := range 20 {
 		r := startKernel(t, fast(), &consumertest.ProfilesSink{})
@@ -162,7 +163,7 @@ func used(t *testing.T) resources {
 }
 
 func TestTwoReceiversProfileSideBySide(t *testing.T) {
-	needRoot(t)
+	roottest.Need(t)
 	a, b := &consumertest.ProfilesSink{}, &consumertest.ProfilesSink{}
 	first, second := startKernel(t, fast(), a), startKernel(t, fast(), b)
 	ledgers := []func() receiver.Ledger{receiver.ReadLedger(first), receiver.ReadLedger(second)}

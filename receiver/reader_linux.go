@@ -34,39 +34,26 @@ func (r procReader) process(request process.Request) process.Answer {
 	case errors.Is(err, procfs.ErrGone):
 		answer.Gone = true
 	case err == nil && (p.Executable != "" || len(p.Mappings) > 0):
-		// Without both, the main thread is gone or going: that is no image.
-		answer.Image = image(p)
-	}
-	return answer
-}
-
-func image(p procfs.Process) *process.Image {
-	out := &process.Image{
-		Executable:  p.Executable,
-		ContainerID: p.ContainerID,
-		ParentPID:   p.ParentPID,
-		Mappings:    make([]process.Mapping, len(p.Mappings)),
-	}
-	for i, m := range p.Mappings {
-		out.Mappings[i] = process.Mapping{
-			Start: m.Start, End: m.End, Offset: m.Offset, Path: m.Path, File: process.FileKey(m.File),
+		// Without both, it is going: that is no image.
+		answer.Image = &process.Image{
+			Executable:  p.Executable,
+			ContainerID: p.ContainerID,
+			ParentPID:   p.ParentPID,
+			Mappings:    p.Mappings,
 		}
 	}
-	return out
+	return answer
 }
 
 // file reads through a process that has the file mapped: the path may name
 // another file by now, or none. A file that is no ELF file still has a hash.
 func (r procReader) file(request pipeline.FileRequest) *symbol.File {
-	m := request.Mapping
-	f, err := r.proc.OpenMapped(request.PID, procfs.Mapping{
-		Start: m.Start, End: m.End, Offset: m.Offset, Path: m.Path, File: symbol.Key(m.File),
-	})
+	f, err := r.proc.OpenMapped(request.PID, request.Mapping)
 	if err != nil {
 		return nil
 	}
 	defer f.Close()
-	file, _ := symbol.Read(f, m.File.Size)
+	file, _ := symbol.Read(f, request.Mapping.File.Size)
 	return file
 }
 

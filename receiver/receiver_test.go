@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pprofile"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/metadatatest"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/roottest"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/sourcetest"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/receiver"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/test/otlpcheck"
@@ -35,23 +36,11 @@ func fast() receiver.Settings {
 	}
 }
 
-// needRoot skips where there is no privilege to test with; CI must have it.
-func needRoot(t testing.TB) {
-	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	if os.Getenv("CI") != "" {
-		t.Fatal("this test needs root, and CI must not skip it")
-	}
-	t.Skip("this test needs root")
-}
-
 // sources are the ways to run the same test: on the fake and on the kernel.
 func sources(t *testing.T, test func(t *testing.T, open receiver.OpenSource)) {
 	t.Run("fake", func(t *testing.T) { test(t, sourcetest.Open) })
 	t.Run("kernel", func(t *testing.T) {
-		needRoot(t)
+		roottest.Need(t)
 		test(t, receiver.OpenKernel)
 	})
 }
@@ -106,7 +95,7 @@ func functions(all []pprofile.Profiles) map[string]bool {
 }
 
 func TestKernelFunctionsHaveNames(t *testing.T) {
-	needRoot(t)
+	roottest.Need(t)
 	sink := &consumertest.ProfilesSink{}
 	s := fast()
 	s.SamplesPerSecond = 997

@@ -30,7 +30,7 @@ var pure = map[string][]string{
 	"internal/pipeline":  {"internal/event", "internal/hold", "internal/process", "internal/profile", "internal/symbol"},
 	"internal/process":   {"internal/event"},
 	"internal/profile":   {"internal/event"},
-	"internal/symbol":    {},
+	"internal/symbol":    {"internal/event"},
 	"internal/watermark": {"internal/event"},
 }
 

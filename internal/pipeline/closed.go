@@ -4,6 +4,7 @@
 package pipeline
 
 import (
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/process"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/profile"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/symbol"
@@ -20,7 +21,7 @@ type Window struct {
 
 // binary is a file with its symbols, nil if not known, or other memory.
 type binary struct {
-	mapping *process.Mapping
+	mapping *event.Mapping
 	file    *symbol.File
 }
 

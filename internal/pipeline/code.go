@@ -4,14 +4,14 @@
 package pipeline
 
 import (
-	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/process"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/symbol"
 )
 
 // FileRequest asks to read a file through a process that has it mapped.
 type FileRequest struct {
 	PID     uint32
-	Mapping process.Mapping
+	Mapping event.Mapping
 }
 
 // maxFileRequests bounds the files that wait to be read; a file that finds no
@@ -22,19 +22,19 @@ const maxFileRequests = 4096
 type code struct {
 	files *symbol.Cache
 	// wanted are the files that were asked for and have not been answered.
-	wanted        map[process.FileKey]struct{}
+	wanted        map[event.File]struct{}
 	queue         []FileRequest
 	kernel        *symbol.Kernel
 	kernelBuildID string
 }
 
 func newCode(maxBytes int) *code {
-	return &code{files: symbol.NewCache(maxBytes), wanted: map[process.FileKey]struct{}{}}
+	return &code{files: symbol.NewCache(maxBytes), wanted: map[event.File]struct{}{}}
 }
 
 // want asks for a file unless it is known or on its way.
-func (c *code) want(pid uint32, m *process.Mapping) {
-	if m.File == (process.FileKey{}) || len(c.wanted) >= maxFileRequests {
+func (c *code) want(pid uint32, m *event.Mapping) {
+	if m.File == (event.File{}) || len(c.wanted) >= maxFileRequests {
 		return
 	}
 	if _, ok := c.wanted[m.File]; ok {
@@ -54,13 +54,13 @@ func (c *code) requests(n int) []FileRequest {
 	return out
 }
 
-func (c *code) loaded(key process.FileKey, f *symbol.File) {
+func (c *code) loaded(key event.File, f *symbol.File) {
 	delete(c.wanted, key)
 	if f != nil {
-		c.files.Put(symbol.Key(key), f)
+		c.files.Put(key, f)
 	}
 }
 
-func (c *code) file(key process.FileKey) (*symbol.File, bool) {
-	return c.files.Get(symbol.Key(key))
+func (c *code) file(key event.File) (*symbol.File, bool) {
+	return c.files.Get(key)
 }

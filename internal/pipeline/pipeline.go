@@ -176,7 +176,7 @@ func (p *Pipeline) Answer(a process.Answer) { p.table.Answer(a) }
 func (p *Pipeline) FileRequests(n int) []FileRequest { return p.code.requests(n) }
 
 // Loaded takes what a file told of itself; nil if it could not be read.
-func (p *Pipeline) Loaded(key process.FileKey, f *symbol.File) { p.code.loaded(key, f) }
+func (p *Pipeline) Loaded(key event.File, f *symbol.File) { p.code.loaded(key, f) }
 
 // KernelLoaded takes the kernel's symbols and build ID.
 func (p *Pipeline) KernelLoaded(k *symbol.Kernel, buildID string) {

@@ -120,7 +120,7 @@ func answer(p *Pipeline, at event.KTime) {
 	for _, r := range p.Requests(100) {
 		p.Answer(process.Answer{
 			Request: r, From: at, To: at + 1, StartTick: uint64(r.Proc.Start) / 10_000_000,
-			Image: &process.Image{Executable: "/bin/x", Mappings: []process.Mapping{{Start: 0x1000, End: 0x2000, Path: "//anon"}}},
+			Image: &process.Image{Executable: "/bin/x", Mappings: []event.Mapping{{Start: 0x1000, End: 0x2000, Path: "//anon"}}},
 		})
 	}
 }

@@ -23,16 +23,16 @@ type window struct {
 	code *code
 	// mapped are the binaries from firstMapped on; numbers finds them by content,
 	// known by the mapping of an image, which is the faster way.
-	mapped  []*process.Mapping
+	mapped  []*event.Mapping
 	numbers map[binaryKey]profile.BinaryID
-	known   map[*process.Mapping]profile.BinaryID
+	known   map[*event.Mapping]profile.BinaryID
 	owners  map[*process.Life]*profile.Owner
 	stack   []profile.Frame
 }
 
 // binaryKey tells binaries apart: files by identity, other memory by its name.
 type binaryKey struct {
-	file process.FileKey
+	file event.File
 	name string
 }
 
@@ -41,7 +41,7 @@ func newWindow(c *code, start, end event.KTime) *window {
 		Window:  profile.NewWindow(start, end),
 		code:    c,
 		numbers: map[binaryKey]profile.BinaryID{},
-		known:   map[*process.Mapping]profile.BinaryID{},
+		known:   map[*event.Mapping]profile.BinaryID{},
 		owners:  map[*process.Life]*profile.Owner{},
 	}
 }
@@ -67,18 +67,18 @@ func (w *window) frame(image *process.Image, pid uint32, address uint64) profile
 		return profile.Frame{Binary: unmapped, Offset: address}
 	}
 	f := profile.Frame{Binary: w.binary(m, pid), Offset: address}
-	if m.File != (process.FileKey{}) {
+	if m.File != (event.File{}) {
 		f.Offset = address - m.Start + m.Offset
 	}
 	return f
 }
 
-func (w *window) binary(m *process.Mapping, pid uint32) profile.BinaryID {
+func (w *window) binary(m *event.Mapping, pid uint32) profile.BinaryID {
 	if id, ok := w.known[m]; ok {
 		return id
 	}
 	key := binaryKey{file: m.File}
-	if m.File == (process.FileKey{}) {
+	if m.File == (event.File{}) {
 		key.name = m.Path
 	}
 	id, ok := w.numbers[key]

@@ -216,7 +216,7 @@ func TestQueuesAreBounded(t *testing.T) {
 }
 
 func TestFind(t *testing.T) {
-	im := &Image{Mappings: []Mapping{{Start: 10, End: 20}, {Start: 20, End: 30}, {Start: 40, End: 50}}}
+	im := &Image{Mappings: []event.Mapping{{Start: 10, End: 20}, {Start: 20, End: 30}, {Start: 40, End: 50}}}
 	for addr, want := range map[uint64]uint64{9: 0, 10: 10, 19: 10, 20: 20, 30: 0, 39: 0, 40: 40, 49: 40, 50: 0} {
 		m, ok := im.Find(addr)
 		require.Equal(t, want != 0, ok, addr)

@@ -3,25 +3,11 @@
 
 package process
 
-import "sort"
+import (
+	"sort"
 
-// FileKey is the identity of a file. Comparable; zero: no file.
-type FileKey struct {
-	Device, Inode uint64
-	ChangeTime    int64
-	Size          int64
-}
-
-// Mapping is a range of executable memory.
-type Mapping struct {
-	// Start is the first address, End the first one behind.
-	Start, End uint64
-	// Offset is where Start lies in the file.
-	Offset uint64
-	Path   string
-	// File is zero for memory without a file.
-	File FileKey
-}
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+)
 
 // Image is what one generation of an instance executes, as /proc showed it.
 // Immutable, so lives may share it.
@@ -30,11 +16,11 @@ type Image struct {
 	ContainerID string
 	ParentPID   uint32
 	// Mappings are the executable ones, ascending and without overlap.
-	Mappings []Mapping
+	Mappings []event.Mapping
 }
 
 // Find returns the mapping that holds addr.
-func (im *Image) Find(addr uint64) (*Mapping, bool) {
+func (im *Image) Find(addr uint64) (*event.Mapping, bool) {
 	if im == nil {
 		return nil, false
 	}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"os"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -26,6 +27,33 @@ func (r *Reader) open(pid uint32) (handle, error) {
 }
 
 func (h handle) close() { unix.Close(int(h)) }
+
+// maxThreads bounds how many threads are looked at for one that has memory.
+const maxThreads = 64
+
+// thread opens the directory of a thread that shows the memory of the process,
+// which the main thread's does not once that has ended.
+func (h handle) thread() (handle, bool) {
+	fd, err := openat(int(h), "task", unix.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		return -1, false
+	}
+	tasks := os.NewFile(uintptr(fd), "task")
+	defer tasks.Close()
+	names, _ := tasks.Readdirnames(maxThreads)
+	for _, name := range names {
+		fd, err := openat(int(tasks.Fd()), name, unix.O_PATH|unix.O_DIRECTORY)
+		if err != nil {
+			continue
+		}
+		var link [1]byte
+		if _, err := unix.Readlinkat(fd, "exe", link[:]); err == nil {
+			return handle(fd), true
+		}
+		unix.Close(fd)
+	}
+	return -1, false
+}
 
 // file opens a file of the directory for reading.
 func (h handle) file(name string) (file, error) {

@@ -14,16 +14,17 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/symbol"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 )
 
 // OpenMapped opens the file behind a mapping that Read found, also when it has
 // been deleted since, or lies in a mount namespace where we are not.
 //
 // The errors are ErrNoFile, ErrReplaced and ErrGone, wrapped, or that of a system
-// call, as when neither mapping nor path exist any more. It never opens anything but the file itself, so it does not wait for the other end of a FIFO
-// and does not touch a device.
-func (r *Reader) OpenMapped(pid uint32, m Mapping) (*os.File, error) {
+// call, as when neither mapping nor path exist any more. It never opens anything
+// but the file itself, so it does not wait for the other end of a FIFO and does
+// not touch a device.
+func (r *Reader) OpenMapped(pid uint32, m event.Mapping) (*os.File, error) {
 	f, err := r.openMapped(pid, m)
 	if err != nil {
 		return nil, fmt.Errorf("process %d, mapping of %q at %#x: %w", pid, m.Path, m.Start, err)
@@ -31,8 +32,8 @@ func (r *Reader) OpenMapped(pid uint32, m Mapping) (*os.File, error) {
 	return f, nil
 }
 
-func (r *Reader) openMapped(pid uint32, m Mapping) (*os.File, error) {
-	if m.File == (symbol.Key{}) {
+func (r *Reader) openMapped(pid uint32, m event.Mapping) (*os.File, error) {
+	if m.File == (event.File{}) {
 		return nil, ErrNoFile
 	}
 	h, err := r.open(pid)
@@ -65,7 +66,7 @@ func (r *Reader) openMapped(pid uint32, m Mapping) (*os.File, error) {
 
 // mapFile is the name of a mapping in map_files (fs/proc/base.c, dname_to_vma_addr,
 // v6.12).
-func mapFile(m Mapping) string {
+func mapFile(m event.Mapping) string {
 	b := make([]byte, 0, len("map_files/")+2*16+1)
 	b = append(b, "map_files/"...)
 	b = append(strconv.AppendUint(b, m.Start, 16), '-')
@@ -79,9 +80,9 @@ func (h handle) openByPath(path string) (int, error) {
 	if !strings.HasPrefix(path, "/") {
 		return -1, ErrNoFile
 	}
-	root, err := openat(int(h), "root", unix.O_PATH|unix.O_DIRECTORY)
+	root, err := h.root()
 	if err != nil {
-		return -1, gone(err)
+		return -1, err
 	}
 	defer unix.Close(root)
 	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
@@ -101,9 +102,25 @@ func (h handle) openByPath(path string) (int, error) {
 	return fd, nil
 }
 
+// root opens the root directory of the process, which a thread of it shows when
+// the main thread has left.
+func (h handle) root() (int, error) {
+	root, err := openat(int(h), "root", unix.O_PATH|unix.O_DIRECTORY)
+	if !errors.Is(gone(err), ErrGone) {
+		return root, err
+	}
+	thread, ok := h.thread()
+	if !ok {
+		return -1, ErrGone
+	}
+	defer thread.close()
+	root, err = openat(int(thread), "root", unix.O_PATH|unix.O_DIRECTORY)
+	return root, gone(err)
+}
+
 // keyOf identifies the regular file at name, or dir itself without a name. It
 // takes what the kernel knows: a network file system that hangs is not asked.
-func keyOf(dir int, name string) (symbol.Key, error) {
+func keyOf(dir int, name string) (event.File, error) {
 	var s unix.Statx_t
 	flags := unix.AT_STATX_DONT_SYNC
 	if name == "" {
@@ -111,12 +128,12 @@ func keyOf(dir int, name string) (symbol.Key, error) {
 	}
 	const want = unix.STATX_TYPE | unix.STATX_INO | unix.STATX_CTIME | unix.STATX_SIZE
 	if err := retry(func() error { return unix.Statx(dir, name, flags, want, &s) }); err != nil {
-		return symbol.Key{}, err
+		return event.File{}, err
 	}
 	if s.Mode&unix.S_IFMT != unix.S_IFREG {
-		return symbol.Key{}, ErrNoFile
+		return event.File{}, ErrNoFile
 	}
-	return symbol.Key{
+	return event.File{
 		Device:     unix.Mkdev(s.Dev_major, s.Dev_minor),
 		Inode:      s.Ino,
 		ChangeTime: s.Ctime.Sec*1e9 + int64(s.Ctime.Nsec),

@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
-	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/symbol"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 )
 
 func TestOpenMapped(t *testing.T) {
@@ -67,9 +67,9 @@ func TestReplaced(t *testing.T) {
 	p, err := r.Read(c.pid)
 	require.NoError(t, err)
 	m := programMapping(t, p)
-	for name, change := range map[string]func(*symbol.Key){
-		"device": func(k *symbol.Key) { k.Device++ }, "inode": func(k *symbol.Key) { k.Inode++ },
-		"time": func(k *symbol.Key) { k.ChangeTime++ }, "size": func(k *symbol.Key) { k.Size++ },
+	for name, change := range map[string]func(*event.File){
+		"device": func(k *event.File) { k.Device++ }, "inode": func(k *event.File) { k.Inode++ },
+		"time": func(k *event.File) { k.ChangeTime++ }, "size": func(k *event.File) { k.Size++ },
 	} {
 		other := m
 		change(&other.File)
@@ -81,7 +81,7 @@ func TestReplaced(t *testing.T) {
 	_, err = r.OpenMapped(c.pid, m)
 	assert.ErrorIs(t, err, ErrReplaced)
 
-	m.File = symbol.Key{}
+	m.File = event.File{}
 	_, err = r.OpenMapped(c.pid, m)
 	assert.ErrorIs(t, err, ErrNoFile)
 }
@@ -97,7 +97,7 @@ func TestOpenByPath(t *testing.T) {
 	require.NoError(t, err)
 	defer h.close()
 	// No such range is mapped, so it is the path that counts.
-	m := Mapping{Start: 0x1000, End: 0x2000, Path: path}
+	m := event.Mapping{Start: 0x1000, End: 0x2000, Path: path}
 	info, err := os.Stat(path)
 	require.NoError(t, err)
 	inode := info.Sys().(*syscall.Stat_t).Ino

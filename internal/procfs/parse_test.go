@@ -31,6 +31,9 @@ func TestParseStat(t *testing.T) {
 		assert.Equal(t, stat{parent: 7, startTick: 98765}, s, name)
 	}
 	good := string(fixture(t, "stat", "plain"))
+	s, err := parseStat([]byte(strings.Replace(good, "S 7", "Z 7", 1)))
+	require.NoError(t, err)
+	assert.True(t, s.left)
 	for name, text := range map[string]string{
 		"empty":         "",
 		"no name":       "42 bash S 7",

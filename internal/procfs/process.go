@@ -7,7 +7,6 @@ import (
 	"errors"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
-	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/symbol"
 )
 
 var (
@@ -33,19 +32,7 @@ type Process struct {
 	// containers.
 	ContainerID string
 	// Mappings are the executable ones, ascending.
-	Mappings []Mapping
+	Mappings []event.Mapping
 	// Truncated counts executable mappings that were left out for a limit.
 	Truncated int
-}
-
-// Mapping is an executable mapping.
-type Mapping struct {
-	Start, End uint64
-	// Offset is where in the file it begins.
-	Offset uint64
-	// Path is the file's in the process' mount namespace, or a name such as
-	// "[vdso]", or empty.
-	Path string
-	// File identifies the file; zero if there is none or it could not be reached.
-	File symbol.Key
 }

@@ -14,7 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
-	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/symbol"
 )
 
 // Read reads what /proc shows of a process. The error is ErrGone, wrapped, when
@@ -51,25 +50,29 @@ func now() event.KTime {
 }
 
 func (p *Process) read(h handle, buf []byte) error {
-	var all error
-	for _, part := range []func(handle, []byte) error{p.readStat, p.readCgroup, p.readExecutable, p.readMappings} {
-		err := part(h, buf)
-		if errors.Is(err, ErrGone) {
-			return err
-		}
-		all = errors.Join(all, err)
+	s, err := h.stat(buf)
+	if errors.Is(err, ErrGone) {
+		return err
 	}
-	return all
+	p.StartTick, p.ParentPID = s.startTick, s.parent
+	err = errors.Join(err, p.readCgroup(h, buf))
+	if s.left {
+		thread, ok := h.thread()
+		if !ok {
+			return err // a zombie
+		}
+		defer thread.close()
+		h = thread
+	}
+	return errors.Join(err, p.readExecutable(h, buf), p.readMappings(h, buf))
 }
 
-func (p *Process) readStat(h handle, buf []byte) error {
+func (h handle) stat(buf []byte) (stat, error) {
 	b, err := h.head("stat", buf)
 	if err != nil {
-		return fmt.Errorf("stat: %w", err)
+		return stat{}, fmt.Errorf("stat: %w", err)
 	}
-	s, err := parseStat(b)
-	p.StartTick, p.ParentPID = s.startTick, s.parent
-	return err
+	return parseStat(b)
 }
 
 func (p *Process) readCgroup(h handle, buf []byte) error {
@@ -106,9 +109,9 @@ func (p *Process) readMappings(h handle, buf []byte) error {
 		return fmt.Errorf("maps: %w", hint(err))
 	}
 	p.Truncated = truncated
-	p.Mappings = make([]Mapping, len(lines))
+	p.Mappings = make([]event.Mapping, len(lines))
 	for i, l := range lines {
-		p.Mappings[i] = Mapping{Start: l.start, End: l.end, Offset: l.offset, Path: l.path}
+		p.Mappings[i] = event.Mapping{Start: l.start, End: l.end, Offset: l.offset, Path: l.path}
 		switch {
 		case l.inode == 0: // anonymous memory, [vdso]
 		case i > 0 && lines[i-1].inode == l.inode && lines[i-1].path == l.path:
@@ -123,18 +126,18 @@ func (p *Process) readMappings(h handle, buf []byte) error {
 // key identifies the file of a mapping, through the mapping itself if we may
 // (CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN), else through its path, which may by
 // now lead to another file. No key means the file cannot be reached.
-func (h handle) key(m Mapping, inode uint64) symbol.Key {
+func (h handle) key(m event.Mapping, inode uint64) event.File {
 	if key, err := keyOf(int(h), mapFile(m)); err == nil {
 		return key
 	}
 	fd, err := h.openByPath(m.Path)
 	if err != nil {
-		return symbol.Key{}
+		return event.File{}
 	}
 	defer unix.Close(fd)
 	key, err := keyOf(fd, "")
 	if err != nil || key.Inode != inode {
-		return symbol.Key{}
+		return event.File{}
 	}
 	return key
 }

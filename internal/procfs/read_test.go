@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -24,14 +25,35 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/symbol"
 )
 
+const (
+	childVariable = "PROCFS_TEST_CHILD"
+	// leaves is the value for a child whose main thread ends.
+	leaves = "main thread leaves"
+)
+
+func init() {
+	if os.Getenv(childVariable) == leaves {
+		runtime.LockOSThread() // this is the main thread
+	}
+}
+
 // As a child the test binary waits for the end of its input, and exits.
 func TestMain(m *testing.M) {
-	if os.Getenv("PROCFS_TEST_CHILD") != "" {
+	wait := func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		os.Exit(0)
+	}
+	switch os.Getenv(childVariable) {
+	case "":
+	case leaves:
+		go wait()
+		_, _, _ = unix.RawSyscall(unix.SYS_EXIT, 0, 0, 0)
+	default:
+		wait()
 	}
 	os.Exit(m.Run())
 }
@@ -45,8 +67,13 @@ type child struct {
 
 func start(t testing.TB, path string) child {
 	t.Helper()
+	return startAs(t, path, "waits")
+}
+
+func startAs(t testing.TB, path, kind string) child {
+	t.Helper()
 	cmd := exec.Command(path)
-	cmd.Env = append(os.Environ(), "PROCFS_TEST_CHILD=1")
+	cmd.Env = append(os.Environ(), childVariable+"="+kind)
 	stdin, err := cmd.StdinPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
@@ -73,8 +100,31 @@ func newReader(t testing.TB) *Reader {
 	return r
 }
 
+// Its own directory shows neither program nor memory of a process whose main
+// thread has ended; a thread's does.
+func TestMainThreadHasLeft(t *testing.T) {
+	r, path := newReader(t), copyOfSelf(t)
+	c := startAs(t, path, leaves)
+	require.Eventually(t, func() bool {
+		_, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", c.pid))
+		return errors.Is(err, os.ErrNotExist)
+	}, 5*time.Second, time.Millisecond)
+	p, err := r.Read(c.pid)
+	require.NoError(t, err)
+	require.Equal(t, path, p.Executable)
+	require.NotZero(t, p.StartTick)
+	f, err := r.OpenMapped(c.pid, programMapping(t, p))
+	require.NoError(t, err)
+	defer f.Close()
+	want, err := os.ReadFile(path)
+	require.NoError(t, err)
+	got, err := io.ReadAll(f)
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(want, got))
+}
+
 // programMapping is the mapping of the program itself.
-func programMapping(t testing.TB, p Process) Mapping {
+func programMapping(t testing.TB, p Process) event.Mapping {
 	t.Helper()
 	for _, m := range p.Mappings {
 		if m.Path == p.Executable {
@@ -82,7 +132,7 @@ func programMapping(t testing.TB, p Process) Mapping {
 		}
 	}
 	t.Fatalf("%s is not among %+v", p.Executable, p.Mappings)
-	return Mapping{}
+	return event.Mapping{}
 }
 
 func TestReadSelf(t *testing.T) {
@@ -108,7 +158,7 @@ func TestReadSelf(t *testing.T) {
 	info, err := os.Stat(self)
 	require.NoError(t, err)
 	st := info.Sys().(*syscall.Stat_t)
-	want := symbol.Key{Device: st.Dev, Inode: st.Ino, ChangeTime: st.Ctim.Nano(), Size: st.Size}
+	want := event.File{Device: st.Dev, Inode: st.Ino, ChangeTime: st.Ctim.Nano(), Size: st.Size}
 	assert.Equal(t, want, programMapping(t, p).File)
 }
 
@@ -167,7 +217,8 @@ func waitForZombie(t *testing.T, pid uint32) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		return err == nil && bytes.Contains(b, []byte(") Z "))
+		threads, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+		return err == nil && bytes.Contains(b, []byte(") Z ")) && len(threads) == 1
 	}, 10*time.Second, time.Millisecond)
 }
 
@@ -211,7 +262,7 @@ func TestNoDescriptorIsLeft(t *testing.T) {
 		f, err := r.OpenMapped(uint32(os.Getpid()), programMapping(t, p))
 		require.NoError(t, err)
 		require.NoError(t, f.Close())
-		_, err = r.OpenMapped(uint32(os.Getpid()), Mapping{Path: "/nowhere", File: symbol.Key{Inode: 1}})
+		_, err = r.OpenMapped(uint32(os.Getpid()), event.Mapping{Path: "/nowhere", File: event.File{Inode: 1}})
 		require.Error(t, err)
 		_, err = r.Read(math.MaxUint32)
 		require.Error(t, err)

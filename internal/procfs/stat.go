@@ -13,6 +13,8 @@ var errStat = errors.New("stat is not understood")
 
 // stat is what we need of /proc/PID/stat.
 type stat struct {
+	// left: the main thread has ended; others may run on.
+	left      bool
 	parent    uint32
 	startTick uint64
 }
@@ -20,6 +22,7 @@ type stat struct {
 // Fields of /proc/PID/stat behind the name, which is the second field: the
 // state is 0 (fs/proc/array.c, do_task_stat, v6.12).
 const (
+	fieldState  = 0
 	fieldParent = 1
 	fieldStart  = 19
 )
@@ -42,6 +45,8 @@ func parseStat(b []byte) (stat, error) {
 		b = b[len(word):]
 		var err error
 		switch field {
+		case fieldState:
+			s.left = string(word) == "Z" || string(word) == "X"
 		case fieldParent:
 			var parent uint64
 			parent, err = strconv.ParseUint(string(word), 10, 32)

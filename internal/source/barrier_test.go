@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/bpf"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/roottest"
 )
 
 // inFlight runs a barrier beside a lingering program until it was caught in
@@ -39,6 +40,6 @@ func TestTheBarrierOfTheSourceWaits(t *testing.T) {
 
 // Without a barrier the same test finds the program still running.
 func TestNoBarrierIsFound(t *testing.T) {
-	needRoot(t)
+	roottest.Need(t)
 	require.ErrorIs(t, inFlight(t, func() error { return nil }), errBarrier)
 }

@@ -6,30 +6,18 @@
 package source
 
 import (
-	"os"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/roottest"
 )
-
-// needRoot skips where there is no privilege to test with; CI must have it.
-func needRoot(t testing.TB) {
-	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	if os.Getenv("CI") != "" {
-		t.Fatal("this test needs root, and CI must not skip it")
-	}
-	t.Skip("this test needs root")
-}
 
 func open(t testing.TB, s Settings) *Kernel {
 	t.Helper()
-	needRoot(t)
+	roottest.Need(t)
 	k, err := Open(s)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, k.Close()) })
@@ -37,7 +25,7 @@ func open(t testing.TB, s Settings) *Kernel {
 }
 
 func TestTheBarrierWaits(t *testing.T) {
-	needRoot(t)
+	roottest.Need(t)
 	for range 5 {
 		require.NoError(t, testBarrier())
 	}

@@ -3,7 +3,11 @@
 
 package symbol
 
-import "unsafe"
+import (
+	"unsafe"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+)
 
 // Cache keeps Files by key, bounded in bytes; the least recently used go first.
 // It is not safe for concurrent use: one goroutine owns it.
@@ -11,13 +15,13 @@ type Cache struct {
 	limit   int
 	bytes   int
 	evicted uint64
-	entries map[Key]*entry
+	entries map[event.File]*entry
 	// used is the head of a ring: next is the most recently used entry.
 	used entry
 }
 
 type entry struct {
-	key        Key
+	key        event.File
 	file       *File
 	bytes      int
 	next, prev *entry
@@ -25,13 +29,13 @@ type entry struct {
 
 // NewCache makes a cache of at most limit bytes.
 func NewCache(limit int) *Cache {
-	c := &Cache{limit: limit, entries: make(map[Key]*entry)}
+	c := &Cache{limit: limit, entries: make(map[event.File]*entry)}
 	c.used.next, c.used.prev = &c.used, &c.used
 	return c
 }
 
 // Get returns the file and counts as use of it.
-func (c *Cache) Get(k Key) (*File, bool) {
+func (c *Cache) Get(k event.File) (*File, bool) {
 	e, ok := c.entries[k]
 	if !ok {
 		return nil, false
@@ -43,7 +47,7 @@ func (c *Cache) Get(k Key) (*File, bool) {
 
 // Put keeps the file, replacing one of the same key. To make room it evicts
 // others, and f itself if it alone exceeds the limit.
-func (c *Cache) Put(k Key, f *File) {
+func (c *Cache) Put(k event.File, f *File) {
 	if e, ok := c.entries[k]; ok {
 		c.drop(e)
 	}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"pgregory.net/rapid"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 )
 
 func hashOnly(t testing.TB, text string) *File {
@@ -20,10 +22,10 @@ func hashOnly(t testing.TB, text string) *File {
 func TestCache(t *testing.T) {
 	f := hashOnly(t, "x")
 	one := NewCache(1 << 20)
-	one.Put(Key{}, f)
+	one.Put(event.File{}, f)
 	size := one.Bytes()
 	c := NewCache(3 * size)
-	key := func(i uint64) Key { return Key{Inode: i} }
+	key := func(i uint64) event.File { return event.File{Inode: i} }
 	for i := range uint64(3) {
 		c.Put(key(i), f)
 	}
@@ -48,11 +50,11 @@ func TestCache(t *testing.T) {
 func TestCacheFileTooLarge(t *testing.T) {
 	f := hashOnly(t, "x")
 	c := NewCache(2 * (f.Bytes() + 200))
-	c.Put(Key{Inode: 1}, f)
-	c.Put(Key{Inode: 2}, &File{functions: table{text: string(make([]byte, 1<<16))}})
-	_, ok := c.Get(Key{Inode: 2})
+	c.Put(event.File{Inode: 1}, f)
+	c.Put(event.File{Inode: 2}, &File{functions: table{text: string(make([]byte, 1<<16))}})
+	_, ok := c.Get(event.File{Inode: 2})
 	assert.False(t, ok)
-	_, ok = c.Get(Key{Inode: 1})
+	_, ok = c.Get(event.File{Inode: 1})
 	assert.True(t, ok)
 	assert.Equal(t, uint64(1), c.Evicted())
 }
@@ -63,7 +65,7 @@ func TestCacheStaysInBounds(t *testing.T) {
 		c := NewCache(limit)
 		put := 0
 		for _, n := range rapid.SliceOfN(rapid.IntRange(0, 2000), 0, 50).Draw(t, "sizes") {
-			k := Key{Inode: uint64(n % 7)}
+			k := event.File{Inode: uint64(n % 7)}
 			if _, ok := c.Get(k); !ok {
 				put++
 			}

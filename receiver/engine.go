@@ -62,7 +62,7 @@ func (e *engine) receive(m message) {
 	e.free <- m.batch
 	if m.tasks != nil {
 		e.pipeline.Reconcile(m.tasks, m.from, m.to)
-		e.state.reconciliations++
+		e.state.reconciliations[m.cause]++
 	}
 	if !m.completed {
 		return

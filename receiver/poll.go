@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/process"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/source"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/watermark"
 )
@@ -17,9 +18,10 @@ import (
 // order of the fields.
 type message struct {
 	batch *event.Batch
-	// tasks are what exists, after lifecycle records were lost; they were listed
-	// between from and to.
+	// tasks are what exists, after lifecycle records were missed for a cause; they
+	// were listed between from and to.
 	tasks    []event.Task
+	cause    cause
 	from, to event.KTime
 	// completed is set if until covers everything that has been sent by now.
 	completed bool
@@ -47,17 +49,29 @@ type poll struct {
 	out      chan<- message
 	free     chan *event.Batch
 	failed   func(error)
-	// dropped is how many lifecycle records the pipeline had no room for.
-	dropped func() uint64
+	// processes is what the process table has counted.
+	processes func() process.Stats
 
 	// heads are where the buffers are drained to in this round.
 	heads []uint64
 	batch *event.Batch
 	// counters are the newest that could be read.
 	counters source.Counters
-	// reconciled are the lifecycle gaps that the last listing of tasks made good.
-	reconciled uint64
+	// reconciled are the gaps that listings of tasks made good.
+	reconciled [causes]uint64
 }
+
+// cause is a reason to list the tasks.
+type cause int
+
+const (
+	// lifecycleLost: a ring, a queue or a program had no room.
+	lifecycleLost cause = iota
+	// freeOverdue: an exited process was not freed for long. It may be a zombie, or
+	// the record of its end never came: the kernel gives no account of all.
+	freeOverdue
+	causes
+)
 
 func (p *poll) run(ctx context.Context) {
 	ticker := time.NewTicker(p.interval)
@@ -135,18 +149,32 @@ func (p *poll) send(m message) {
 func (p *poll) complete(until event.KTime) {
 	p.count()
 	m := message{completed: true, until: until, counters: p.counters}
-	if gaps := p.counters.LifecycleGaps() + p.dropped(); gaps > p.reconciled {
-		var err error
-		m.from = p.source.Now()
-		m.tasks, err = p.source.Tasks()
-		m.to = p.source.Now()
-		if err != nil {
-			p.failed(err)
-		} else {
-			p.reconciled = gaps
-		}
-	}
+	p.reconcile(&m)
 	p.send(m)
+}
+
+// reconcile lists the tasks if lifecycle records were missed since it last did.
+func (p *poll) reconcile(m *message) {
+	processes := p.processes()
+	gaps := [causes]uint64{
+		lifecycleLost: p.counters.LifecycleGaps() + processes.RecordsDropped,
+		freeOverdue:   processes.Overdue,
+	}
+	for m.cause < causes && gaps[m.cause] <= p.reconciled[m.cause] {
+		m.cause++
+	}
+	if m.cause == causes {
+		return
+	}
+	var err error
+	m.from = p.source.Now()
+	m.tasks, err = p.source.Tasks()
+	m.to = p.source.Now()
+	if err != nil {
+		p.failed(err)
+		return
+	}
+	p.reconciled = gaps
 }
 
 // count reads the counters of the kernel side, or leaves them as they were.

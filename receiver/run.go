@@ -14,6 +14,7 @@ import (
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/completion"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/metadata"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/process"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/profile"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/watermark"
 )
@@ -121,14 +122,14 @@ func (r *Receiver) startAll(run *run, engine *engine, messages chan<- message, f
 
 	passed := make(chan event.KTime)
 	poll := &poll{
-		source:   run.source,
-		interval: r.settings.PollInterval,
-		mark:     watermark.New(run.source.Buffers(), watermark.Guard),
-		passed:   passed,
-		out:      messages,
-		free:     free,
-		failed:   run.faults.warn,
-		dropped:  func() uint64 { return run.telemetry.published.Load().pipeline.Processes.RecordsDropped },
+		source:    run.source,
+		interval:  r.settings.PollInterval,
+		mark:      watermark.New(run.source.Buffers(), watermark.Guard),
+		passed:    passed,
+		out:       messages,
+		free:      free,
+		failed:    run.faults.warn,
+		processes: func() process.Stats { return run.telemetry.published.Load().pipeline.Processes },
 	}
 	barrier := &barrier{
 		source:   run.source,

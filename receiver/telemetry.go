@@ -91,7 +91,7 @@ func (t *telemetry) observe(_ context.Context, o metric.Observer) error {
 	t.total(o, b.ReceiverEbpfProfilerPidReuses, processes.PIDReuses)
 	t.total(o, b.ReceiverEbpfProfilerProcessesRefused, processes.Refused)
 	t.by(o, b.ReceiverEbpfProfilerProcfsReads, "outcome", reads(s))
-	t.by(o, b.ReceiverEbpfProfilerReconciliations, "cause", values{"lifecycle_lost": s.reconciliations})
+	t.by(o, b.ReceiverEbpfProfilerReconciliations, "cause", reconciliations(s))
 	t.total(o, b.ReceiverEbpfProfilerLifecycleLost, s.counters.LifecycleGaps()+processes.RecordsDropped)
 	t.total(o, b.ReceiverEbpfProfilerCompletions, s.completions)
 	t.total(o, b.ReceiverEbpfProfilerLateRecords, s.pipeline.Ledger.Late)
@@ -144,6 +144,13 @@ func stacks(s *snapshot) values {
 		out[name] = s.pipeline.Stacks[i]
 	}
 	return out
+}
+
+func reconciliations(s *snapshot) values {
+	return values{
+		"lifecycle_lost": s.reconciliations[lifecycleLost],
+		"free_overdue":   s.reconciliations[freeOverdue],
+	}
 }
 
 func states(s *snapshot) values {

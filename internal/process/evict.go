@@ -72,6 +72,10 @@ func (t *Table) dropSuperseded(w event.KTime) {
 
 // emptyZombies drops the images of those that exited long ago.
 func (t *Table) emptyZombies(w event.KTime) {
+	if w < t.swept+linger/2 {
+		return // so that those of some seconds share a reconciliation
+	}
+	t.swept = w
 	for in := t.exiting.head; in != nil && in.exit+linger <= w; in = t.exiting.head {
 		in.leave()
 		t.zombies.push(in)
@@ -79,6 +83,7 @@ func (t *Table) emptyZombies(w event.KTime) {
 			l.forgetMappings()
 		}
 		t.eviction.Idle = append(t.eviction.Idle, in.lives...)
+		t.stats.Overdue++
 	}
 }
 

@@ -166,6 +166,7 @@ func TestZombiesBecomeCheap(t *testing.T) {
 	require.NotNil(t, l.Image(), "exit work needs it")
 	ev := round(tab, 15*us+linger)
 	require.Empty(t, ev.Gone)
+	require.Equal(t, uint64(1), tab.Stats().Overdue)
 	require.Equal(t, []*Life{l}, ev.Idle)
 	require.Equal(t, "x", l.Executable(), "a name is cheap")
 	require.Empty(t, l.Image().Mappings)
@@ -173,6 +174,22 @@ func TestZombiesBecomeCheap(t *testing.T) {
 	require.Same(t, l, tab.Attribute(hit(16*us+linger, a, 0)))
 	require.Equal(t, []*Life{l}, round(tab, 2*linger, end(event.Free, linger+99*us, a)).Gone)
 	require.Zero(t, tab.Stats().Zombie)
+}
+
+// The kernel may never tell that a process was freed: it is found missing.
+func TestAFreeThatNeverCameIsFound(t *testing.T) {
+	tab := New(Settings{})
+	round(tab, 10*us, fork(1*us, a, no, 0), fork(2*us, b, no, 0), end(event.Exit, 5*us, a), end(event.Exit, 6*us, b))
+	round(tab, 10*us+linger)
+	require.Equal(t, uint64(2), tab.Stats().Overdue)
+	// b is a zombie that nobody reaps.
+	tab.Reconcile([]Task{{Proc: b}}, 11*us+linger, 12*us+linger)
+	require.Empty(t, round(tab, 12*us+linger-1).Gone, "a sample may still come")
+	gone := round(tab, 12*us+linger).Gone
+	require.Len(t, gone, 1)
+	require.Equal(t, a, gone[0].Proc)
+	require.Equal(t, 1, tab.Stats().Zombie)
+	require.Equal(t, uint64(1), tab.Stats().Reconciled)
 }
 
 func TestMaxProcesses(t *testing.T) {

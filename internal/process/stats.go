@@ -24,6 +24,10 @@ type Stats struct {
 	// samples that share one life for that reason.
 	Refused, Overflowed uint64
 
+	// Overdue are instances that had exited ten seconds before and were not freed:
+	// nobody reaps them, or no record told. They call for a reconciliation.
+	Overdue uint64
+
 	// RecordsDropped are lifecycle records beyond MaxRecords: a loss that calls
 	// for a reconciliation. RequestsDropped are asked for again by later samples.
 	RecordsDropped, RequestsDropped uint64

@@ -36,6 +36,8 @@ type Table struct {
 	// an instance is in one of the three or alive.
 	exiting, zombies queue
 	dead             []*instance
+	// swept is when zombies were last looked for.
+	swept event.KTime
 	// several lists the instances with more than one life.
 	several []*instance
 

@@ -1,0 +1,141 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package workloads builds the programs that tests profile.
+package workloads
+
+import (
+	"debug/elf"
+	_ "embed"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+//go:embed lives/lives.c
+var livesSource []byte
+
+// Lives are two builds of the program whose arguments tell how it lives, see
+// lives/lives.c. No address is in both.
+type Lives struct {
+	Alpha, Beta string
+	slots       []slot
+}
+
+// slot is a function that one program burns a CPU in.
+type slot struct {
+	name       string
+	start, end uint64
+}
+
+// BuildLives compiles the two for fixed addresses.
+func BuildLives(t testing.TB) *Lives {
+	t.Helper()
+	l := &Lives{}
+	l.Alpha = l.build(t, "alpha", "-static", "-no-pie", "-Wl,-Ttext-segment=0x10000000")
+	l.Beta = l.build(t, "beta", "-static", "-no-pie", "-Wl,-Ttext-segment=0x20000000")
+	return l
+}
+
+// BuildRelocatedLives compiles the two for addresses that the kernel chooses,
+// which say nothing: only names do.
+func BuildRelocatedLives(t testing.TB) *Lives {
+	t.Helper()
+	l := &Lives{}
+	l.Alpha, l.Beta = l.build(t, "alpha", "-static-pie"), l.build(t, "beta", "-static-pie")
+	return l
+}
+
+func (l *Lives) build(t testing.TB, name string, flags ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	source, out := filepath.Join(dir, "lives.c"), filepath.Join(dir, name)
+	require.NoError(t, os.WriteFile(source, livesSource, 0o600))
+	arguments := append([]string{
+		"-Wall", "-Werror", "-O2", "-g", "-pthread", "-fno-omit-frame-pointer",
+		"-DPROGRAM=" + name, "-o", out, source,
+	}, flags...)
+	output, err := exec.Command("gcc", arguments...).CombinedOutput()
+	require.NoError(t, err, "%s", output)
+	l.readSlots(t, out)
+	return out
+}
+
+func (l *Lives) readSlots(t testing.TB, program string) {
+	t.Helper()
+	f, err := elf.Open(program)
+	require.NoError(t, err)
+	defer f.Close()
+	symbols, err := f.Symbols()
+	require.NoError(t, err)
+	for _, s := range symbols {
+		if strings.Contains(s.Name, "_slot_") {
+			l.slots = append(l.slots, slot{s.Name, s.Value, s.Value + s.Size})
+		}
+	}
+	require.NotEmpty(t, l.slots)
+}
+
+// Program returns the path of alpha for even numbers and of beta for odd ones.
+func (l *Lives) Program(n int) string {
+	if n%2 == 0 {
+		return l.Alpha
+	}
+	return l.Beta
+}
+
+// Slot returns the function at an address, such as "alpha_slot_3", or nothing.
+func (l *Lives) Slot(address uint64) string {
+	for _, s := range l.slots {
+		if s.start <= address && address < s.end {
+			return s.name
+		}
+	}
+	return ""
+}
+
+// ProgramOf returns the name of the program that a slot belongs to.
+func ProgramOf(slot string) string {
+	program, _, _ := strings.Cut(slot, "_slot_")
+	return program
+}
+
+// FreePID returns a PID that no process gets by chance for a long time: half a
+// round ahead of the last one.
+func FreePID(t testing.TB) int {
+	t.Helper()
+	last, limit := readInt(t, "/proc/sys/kernel/ns_last_pid"), readInt(t, "/proc/sys/kernel/pid_max")
+	const reserved = 301 // RESERVED_PIDS in kernel/pid.c, v6.12
+	for pid := (last+limit/2)%limit + reserved; ; pid++ {
+		if pid >= limit {
+			pid = reserved
+		}
+		if _, err := os.Stat(fmt.Sprintf("/proc/%d", pid)); os.IsNotExist(err) {
+			return pid
+		}
+	}
+}
+
+func readInt(t testing.TB, path string) int {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	n, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	require.NoError(t, err)
+	return n
+}
+
+// Run lives a script to its end. It is written with spaces between the words;
+// each %s stands for a word.
+func (l *Lives) Run(t testing.TB, script string, words ...any) {
+	t.Helper()
+	script = fmt.Sprintf(script, words...)
+	output, err := exec.Command(l.Alpha, strings.Fields(script)...).CombinedOutput()
+	require.NoError(t, err, "%s\n%s", script, output)
+}

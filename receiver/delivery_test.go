@@ -18,6 +18,9 @@ import (
 	"go.opentelemetry.io/collector/consumer/consumertest"
 	"go.opentelemetry.io/collector/consumer/xconsumer"
 	"go.opentelemetry.io/collector/pdata/pprofile"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/metadatatest"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/sourcetest"
@@ -110,4 +113,43 @@ func TestABlockedConsumerCostsOlderWindows(t *testing.T) {
 	close(release)
 	require.NoError(t, r.Shutdown(t.Context()))
 	requireClosed(t, ledger())
+}
+
+func TestShutdownSaysWhatBecameOfTheSamples(t *testing.T) {
+	for name, tc := range map[string]struct {
+		answer error
+		level  zapcore.Level
+		lost   []string
+	}{
+		"all delivered": {nil, zapcore.InfoLevel, nil},
+		"some lost":     {consumererror.NewPermanent(errors.New("no")), zapcore.WarnLevel, []string{"consumer_permanent"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			core, logs := observer.New(zapcore.InfoLevel)
+			set := metadatatest.NewSettings(componenttest.NewTelemetry())
+			set.Logger = zap.New(core)
+			r, err := receiver.New(set, fast(), sourcetest.Open, consumertest.NewErr(tc.answer))
+			require.NoError(t, err)
+			require.NoError(t, r.Start(t.Context(), componenttest.NewNopHost()))
+			ledger := receiver.ReadLedger(r)
+			time.Sleep(300 * time.Millisecond)
+			require.NoError(t, r.Shutdown(t.Context()))
+
+			l, lost := ledger(), map[string]uint64{}
+			for _, reason := range tc.lost {
+				lost[reason] = l.Lost[reason]
+			}
+			require.Positive(t, l.Taken)
+			said := logs.FilterMessage("Stopped profiling this host").All()
+			require.Len(t, said, 1)
+			require.Equal(t, tc.level, said[0].Level)
+			require.Equal(t, map[string]any{
+				"samples_taken":     l.Taken,
+				"samples_filtered":  map[string]uint64{},
+				"samples_lost":      lost,
+				"samples_delivered": l.Delivered,
+				"samples_in_flight": uint64(0),
+			}, said[0].ContextMap())
+		})
+	}
 }

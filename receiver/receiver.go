@@ -122,5 +122,7 @@ func (r *Receiver) Shutdown(ctx context.Context) error {
 	}
 	run := r.run
 	r.run = nil
-	return run.shutdown(ctx)
+	err := run.shutdown(ctx)
+	farewell(r.set.Logger, run.telemetry.published.Load())
+	return err
 }

@@ -22,7 +22,7 @@ func inFlight(t *testing.T, barrier func() error) error {
 	var o bpf.SelftestObjects
 	require.NoError(t, bpf.LoadSelftestObjects(&o, nil))
 	defer o.Close()
-	for range 50 {
+	for range 20 {
 		if caught, err := catchInFlight(&o, barrier); caught || err != nil {
 			return err
 		}

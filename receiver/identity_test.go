@@ -1,0 +1,312 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package receiver_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/consumer/consumertest"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/pprofile"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/metadatatest"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/roottest"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/receiver"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/test/workloads"
+)
+
+// profiled runs a script while a receiver looks and returns what it sent.
+func profiled(t *testing.T, lives *workloads.Lives, script string) []pprofile.Profiles {
+	t.Helper()
+	s := fast()
+	s.SamplesPerSecond, s.PollInterval = 997, 10*time.Millisecond
+	sink := &consumertest.ProfilesSink{}
+	r := startKernel(t, s, sink)
+	lives.Run(t, "%s", script)
+	ledger := receiver.ReadLedger(r)
+	require.NoError(t, r.Shutdown(t.Context()))
+	requireClosed(t, ledger())
+	require.Zero(t, ledger().Late)
+	require.Equal(t, ledger().Taken, ledger().Filtered+ledger().Delivered, "%+v", ledger())
+	return sink.AllProfiles()
+}
+
+// verdict counts samples of the workload by how they were attributed.
+type verdict struct {
+	// right and wrong have names or addresses that tell the life; unnamed have
+	// neither.
+	right, unnamed int
+	wrong          map[string]int
+	// slots are the functions that each instance was seen in.
+	slots map[instance]map[string]bool
+}
+
+type instance struct {
+	pid           int64
+	created, name string
+}
+
+// eachSample visits the samples of the two programs: the attributes of their
+// resource, the slot if it can be told, and how many they are.
+func eachSample(all []pprofile.Profiles, slotOf slotOf, visit func(a pcommon.Map, slot string, n int)) {
+	for _, p := range all {
+		for _, rp := range p.ResourceProfiles().All() {
+			for _, sp := range rp.ScopeProfiles().All() {
+				for _, profile := range sp.Profiles().All() {
+					for _, s := range profile.Samples().All() {
+						slot := slotIn(p.Dictionary(), s, slotOf)
+						visit(rp.Resource().Attributes(), slot, s.TimestampsUnixNano().Len())
+					}
+				}
+			}
+		}
+	}
+}
+
+// judge holds every sample of the two programs against its resource.
+func judge(all []pprofile.Profiles, slotOf slotOf) *verdict {
+	v := &verdict{wrong: map[string]int{}, slots: map[instance]map[string]bool{}}
+	eachSample(all, slotOf, func(a pcommon.Map, slot string, n int) {
+		in := instance{text(a, "process.pid").Int(), text(a, "process.creation.time").Str(),
+			text(a, "process.executable.name").Str()}
+		switch {
+		case slot == "" && (in.name == "alpha" || in.name == "beta"):
+			v.unnamed += n
+		case slot == "":
+		case workloads.ProgramOf(slot) != in.name:
+			v.wrong[fmt.Sprintf("%s in %+v", slot, in)] += n
+		default:
+			v.right += n
+			if v.slots[in] == nil {
+				v.slots[in] = map[string]bool{}
+			}
+			v.slots[in][slot] = true
+		}
+	})
+	return v
+}
+
+// slotOf tells a slot by what a location says.
+type slotOf func(function string, address uint64) string
+
+// slotIn returns the slot that a sample was taken in, if it can be told.
+func slotIn(d pprofile.ProfilesDictionary, s pprofile.Sample, slotOf slotOf) string {
+	for _, i := range d.StackTable().At(int(s.StackIndex())).LocationIndices().All() {
+		l := d.LocationTable().At(int(i))
+		function := ""
+		if l.Lines().Len() > 0 {
+			f := d.FunctionTable().At(int(l.Lines().At(0).FunctionIndex()))
+			function = d.StringTable().At(int(f.NameStrindex()))
+		}
+		if slot := slotOf(function, l.Address()); slot != "" {
+			return slot
+		}
+	}
+	return ""
+}
+
+func text(m pcommon.Map, key string) pcommon.Value {
+	if v, ok := m.Get(key); ok {
+		return v
+	}
+	return pcommon.NewValueEmpty()
+}
+
+// byName tells a slot by its function's name only.
+func byName(function string, _ uint64) string {
+	if strings.Contains(function, "_slot_") {
+		return function
+	}
+	return ""
+}
+
+// byAddress tells it for programs at fixed addresses, which their locations keep.
+// A name, if there is one, has to be that of the address.
+func byAddress(lives *workloads.Lives) slotOf {
+	return func(function string, address uint64) string {
+		slot := lives.Slot(address)
+		if function != "" && slot != byName(function, 0) {
+			return "misnamed_slot_" + function
+		}
+		return slot
+	}
+}
+
+func (v *verdict) require(t *testing.T, atLeast int) {
+	t.Helper()
+	t.Logf("%d samples right, %d unnamed, %d instances", v.right, v.unnamed, len(v.slots))
+	require.Empty(t, v.wrong)
+	require.GreaterOrEqual(t, v.right, atLeast, "the test has no power")
+	for in, slots := range v.slots {
+		assert.Len(t, slots, 1, "%+v", in)
+	}
+}
+
+// turns is a script of lives on one PID that last 2 to 20 ms; exec says which
+// program is next.
+func turns(t *testing.T, n int, exec func(i int) string) string {
+	pid, random := workloads.FreePID(t), rand.New(rand.NewPCG(3, 4))
+	var script strings.Builder
+	for i := range n {
+		fmt.Fprintf(&script, "at %d ( exec %s burn %d %d ) ", pid, exec(i), i/2, 2+random.IntN(19))
+	}
+	return script.String()
+}
+
+func lifeCount() int {
+	if testing.Short() {
+		return 100
+	}
+	return 500
+}
+
+func TestProgramsThatTakeTurnsOnAPIDKeepTheirSamples(t *testing.T) {
+	roottest.Need(t)
+	lives := workloads.BuildLives(t)
+	n := lifeCount()
+	v := judge(profiled(t, lives, turns(t, n, lives.Program)), byAddress(lives))
+	v.require(t, n)
+	require.Greater(t, len(v.slots), n/2)
+}
+
+// The kernel chooses the addresses, so a name proves that the right file was read.
+func TestNamesAreThoseOfTheProgramThatRan(t *testing.T) {
+	roottest.Need(t)
+	lives := workloads.BuildRelocatedLives(t)
+	n := lifeCount()
+	v := judge(profiled(t, lives, turns(t, n, lives.Program)), byName)
+	v.require(t, n/10)
+}
+
+// One path, one program, two containers: only the cgroup tells them apart.
+func TestTurnsInTwoContainers(t *testing.T) {
+	roottest.Need(t)
+	lives := workloads.BuildLives(t)
+	n := lifeCount()
+	groups := []string{container(t, "a"), container(t, "b")}
+	pid := workloads.FreePID(t)
+	var script strings.Builder
+	for i := range n {
+		fmt.Fprintf(&script, "into %s at %d ( exec %s burn %d 12 ) ", groups[i%2], pid, lives.Alpha, i%2)
+	}
+	slots := map[string]string{strings.Repeat("a", 64): "alpha_slot_0", strings.Repeat("b", 64): "alpha_slot_1"}
+	right, none := 0, 0
+	eachSample(profiled(t, lives, script.String()), byAddress(lives), func(a pcommon.Map, slot string, n int) {
+		switch id := text(a, "container.id").Str(); {
+		case slot == "":
+		case id == "":
+			none += n
+		default:
+			require.Equal(t, slots[id], slot, id)
+			right += n
+		}
+	})
+	t.Logf("%d samples in their container, %d in none", right, none)
+	require.Greater(t, right, n/2)
+}
+
+// container makes a cgroup with the name of a container.
+func container(t *testing.T, digit string) string {
+	t.Helper()
+	root := cgroupRoot(t)
+	dir := filepath.Join(root, "docker-"+strings.Repeat(digit, 64)+".scope")
+	require.NoError(t, os.Mkdir(dir, 0o755))
+	t.Cleanup(func() {
+		require.Eventually(t, func() bool { return os.Remove(dir) == nil }, 5*time.Second, 10*time.Millisecond)
+	})
+	return dir
+}
+
+// cgroupRoot is where the hierarchy of version 2 is mounted.
+func cgroupRoot(t *testing.T) string {
+	t.Helper()
+	mounts, err := os.ReadFile("/proc/self/mounts")
+	require.NoError(t, err)
+	for line := range strings.SplitSeq(string(mounts), "\n") {
+		if fields := strings.Fields(line); len(fields) > 2 && fields[2] == "cgroup2" {
+			return fields[1]
+		}
+	}
+	require.FailNow(t, "no cgroup2 is mounted")
+	return ""
+}
+
+// table is a receiver whose process table is looked at from outside.
+type table struct {
+	*receiver.Receiver
+	tel *componenttest.Telemetry
+	id  string
+}
+
+func startTable(t *testing.T, s receiver.Settings, sink *consumertest.ProfilesSink) table {
+	t.Helper()
+	roottest.Need(t)
+	tel := componenttest.NewTelemetry()
+	set := metadatatest.NewSettings(tel)
+	r, err := receiver.New(set, s, receiver.OpenKernel, sink)
+	require.NoError(t, err)
+	require.NoError(t, r.Start(t.Context(), componenttest.NewNopHost()))
+	return table{r, tel, set.ID.String()}
+}
+
+func (tab table) metric(t *testing.T, name string) int64 {
+	t.Helper()
+	n, _ := sum(t, tab.tel, name, tab.id)
+	return n
+}
+
+// requireOnlyTheLiving waits until the table knows who lives, and nobody else.
+// Who was not seen to be freed is overdue after ten seconds, and looked for every
+// five.
+func (tab table) requireOnlyTheLiving(t *testing.T) {
+	t.Helper()
+	known := func() int64 { return tab.metric(t, "processes") }
+	require.Eventually(t, func() bool { return known() <= existing(t)+5 }, 40*time.Second, 100*time.Millisecond,
+		"%d known, %d exist", known(), existing(t))
+}
+
+// existing counts processes, zombies and kernel threads included.
+func existing(t *testing.T) int64 {
+	t.Helper()
+	all, err := filepath.Glob("/proc/[0-9]*")
+	require.NoError(t, err)
+	return int64(len(all))
+}
+
+func TestNoProcessStaysInTheTable(t *testing.T) {
+	tab := startTable(t, fast(), &consumertest.ProfilesSink{})
+	lives, n := workloads.BuildLives(t), 3*lifeCount()
+	lives.Run(t, "repeat %d ( fork ( exec %s burn 1 1 ) )", n, lives.Beta)
+	tab.requireOnlyTheLiving(t)
+	require.GreaterOrEqual(t, tab.metric(t, "evictions"), int64(n))
+	require.NoError(t, tab.Shutdown(t.Context()))
+}
+
+// A ring of one page has no room for a storm of forks between two polls.
+func TestLostLifecycleRecordsNeitherLeakNorLie(t *testing.T) {
+	s := fast()
+	s.SamplesPerSecond, s.RingBufferSize, s.PollInterval, s.CompletionInterval = 997, os.Getpagesize(), time.Second, time.Second
+	sink := &consumertest.ProfilesSink{}
+	lives, n := workloads.BuildLives(t), 3*lifeCount()
+	tab := startTable(t, s, sink)
+	lives.Run(t, "fork ( exec %s burn 1 600 fork ( repeat %d ( fork ( exec %s burn 2 1 ) ) ) burn 1 300 )",
+		lives.Beta, n, lives.Alpha)
+	require.Positive(t, tab.metric(t, "lifecycle_lost"), "nothing was lost: the test has no power")
+	tab.requireOnlyTheLiving(t)
+	require.Positive(t, tab.metric(t, "reconciliations"))
+	require.Zero(t, tab.metric(t, "late_records"))
+	require.NoError(t, tab.Shutdown(t.Context()))
+	judge(sink.AllProfiles(), byAddress(lives)).require(t, 5)
+}

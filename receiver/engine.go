@@ -27,6 +27,7 @@ type engine struct {
 	emitter   *emitter
 	mailboxes []*mailbox
 	published *atomic.Pointer[snapshot]
+	evicted   func(freed []event.KTime)
 	// wall is the Unix time in nanoseconds at KTime 0; the wall clock may be set.
 	wall func() int64
 
@@ -77,7 +78,9 @@ func (e *engine) receive(m message) {
 		complete = e.pipeline.Flush
 		e.state.abandoned = m.counters.InBuffers()
 	}
-	if closed := complete(m.until); len(closed) > 0 {
+	closed := complete(m.until)
+	e.evicted(e.pipeline.Freed())
+	if len(closed) > 0 {
 		e.emit(parcel{closed, e.wall()}, m.last)
 	}
 	e.publish()

@@ -20,6 +20,7 @@ import (
 	"go.opentelemetry.io/collector/consumer/consumertest"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pprofile"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/metadatatest"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/roottest"
@@ -291,7 +292,26 @@ func TestNoProcessStaysInTheTable(t *testing.T) {
 	lives.Run(t, "repeat %d ( fork ( exec %s burn 1 1 ) )", n, lives.Beta)
 	tab.requireOnlyTheLiving(t)
 	require.GreaterOrEqual(t, tab.metric(t, "evictions"), int64(n))
+	// A completion every 100 ms covers the free: five times that and a drain.
+	evicted, soon := tab.evictions(t, time.Second)
+	require.EqualValues(t, tab.metric(t, "evictions"), evicted)
+	require.Greater(t, soon, evicted*9/10)
 	require.NoError(t, tab.Shutdown(t.Context()))
+}
+
+// evictions counts those of the latency histogram, and those that came within a
+// time, one of its bounds.
+func (tab table) evictions(t *testing.T, within time.Duration) (all, soon uint64) {
+	t.Helper()
+	m, err := tab.tel.GetMetric(prefix + "eviction_latency")
+	require.NoError(t, err)
+	p := m.Data.(metricdata.Histogram[float64]).DataPoints[0]
+	for i, bound := range p.Bounds {
+		if bound <= within.Seconds() {
+			soon += p.BucketCounts[i]
+		}
+	}
+	return p.Count, soon
 }
 
 // A ring of one page has no room for a storm of forks between two polls.

@@ -88,6 +88,7 @@ func (r *Receiver) launch(run *run, listeners []completion.Listener) error {
 		files:     newWorker(),
 		emitter:   emitter,
 		published: &run.telemetry.published,
+		evicted:   run.telemetry.evicted,
 		wall:      func() int64 { return time.Now().UnixNano() - int64(run.source.Now()) },
 	}
 	for _, l := range listeners {

@@ -22,7 +22,9 @@ type telemetry struct {
 	builder      *metadata.TelemetryBuilder
 	registration metric.Registration
 	receiver     attribute.KeyValue
-	published    atomic.Pointer[snapshot]
+	// own is the receiver's id as an option.
+	own       metric.MeasurementOption
+	published atomic.Pointer[snapshot]
 	// replaced counts completions that a listener did not read in time.
 	replaced atomic.Uint64
 	now      func() event.KTime
@@ -35,6 +37,7 @@ func newTelemetry(id component.ID, set component.TelemetrySettings, now func() e
 		return nil, err
 	}
 	t := &telemetry{builder: builder, receiver: attribute.String("receiver", id.String()), now: now}
+	t.own = metric.WithAttributeSet(attribute.NewSet(t.receiver))
 	t.published.Store(&snapshot{until: now()})
 	// One callback for all, so that a scrape shows one snapshot.
 	t.registration, err = metadata.Meter(set).RegisterCallback(t.observe, t.instruments()...)
@@ -52,8 +55,16 @@ func (t *telemetry) stop() error {
 }
 
 func (t *telemetry) barrier(d time.Duration) {
-	t.builder.ReceiverEbpfProfilerBarrierDuration.Record(context.Background(), d.Seconds(),
-		metric.WithAttributes(t.receiver))
+	t.builder.ReceiverEbpfProfilerBarrierDuration.Record(context.Background(), d.Seconds(), t.own)
+}
+
+// evicted takes when the processes were freed that have just been dropped.
+func (t *telemetry) evicted(freed []event.KTime) {
+	now := t.now()
+	for _, k := range freed {
+		latency := time.Duration(now - min(now, k))
+		t.builder.ReceiverEbpfProfilerEvictionLatency.Record(context.Background(), latency.Seconds(), t.own)
+	}
 }
 
 func (t *telemetry) instruments() []metric.Observable {
@@ -97,7 +108,7 @@ func (t *telemetry) observe(_ context.Context, o metric.Observer) error {
 	t.total(o, b.ReceiverEbpfProfilerLateRecords, s.pipeline.Ledger.Late)
 	t.total(o, b.ReceiverEbpfProfilerCompletionsReplaced, t.replaced.Load())
 	lag := time.Duration(t.now() - s.until)
-	o.ObserveFloat64(b.ReceiverEbpfProfilerWatermarkLag, lag.Seconds(), metric.WithAttributes(t.receiver))
+	o.ObserveFloat64(b.ReceiverEbpfProfilerWatermarkLag, lag.Seconds(), t.own)
 	return nil
 }
 
@@ -105,7 +116,7 @@ func (t *telemetry) observe(_ context.Context, o metric.Observer) error {
 type values map[string]uint64
 
 func (t *telemetry) total(o metric.Observer, m metric.Int64Observable, n uint64) {
-	o.ObserveInt64(m, int64(n), metric.WithAttributes(t.receiver))
+	o.ObserveInt64(m, int64(n), t.own)
 }
 
 // by shows one series per value of an attribute.

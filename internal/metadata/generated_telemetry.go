@@ -31,6 +31,7 @@ type TelemetryBuilder struct {
 	ReceiverEbpfProfilerBarrierDuration      metric.Float64Histogram
 	ReceiverEbpfProfilerCompletions          metric.Int64ObservableCounter
 	ReceiverEbpfProfilerCompletionsReplaced  metric.Int64ObservableCounter
+	ReceiverEbpfProfilerEvictionLatency      metric.Float64Histogram
 	ReceiverEbpfProfilerEvictions            metric.Int64ObservableCounter
 	ReceiverEbpfProfilerFramesUnnamed        metric.Int64ObservableCounter
 	ReceiverEbpfProfilerLateRecords          metric.Int64ObservableCounter
@@ -433,6 +434,13 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_receiver_ebpf_profiler_completions_replaced",
 		metric.WithDescription("Completions that a slow listener outside the receiver missed because a newer one replaced them. [Development]"),
 		metric.WithUnit("{completion}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverEbpfProfilerEvictionLatency, err = builder.meter.Float64Histogram(
+		"otelcol_receiver_ebpf_profiler_eviction_latency",
+		metric.WithDescription("From the moment the kernel freed a process until what was known of it was dropped. [Development]"),
+		metric.WithUnit("s"),
+		metric.WithExplicitBucketBoundaries([]float64{0.05, 0.1, 0.25, 0.5, 0.75, 1, 1.5, 2.5, 5, 10, 30}...),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverEbpfProfilerEvictions, err = builder.meter.Int64ObservableCounter(

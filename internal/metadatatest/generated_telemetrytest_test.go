@@ -105,6 +105,7 @@ func TestSetupTelemetry(t *testing.T) {
 		return nil
 	}))
 	tb.ReceiverEbpfProfilerBarrierDuration.Record(context.Background(), 1)
+	tb.ReceiverEbpfProfilerEvictionLatency.Record(context.Background(), 1)
 	AssertEqualReceiverEbpfProfilerBarrierDuration(t, testTel,
 		[]metricdata.HistogramDataPoint[float64]{{}}, metricdatatest.IgnoreValue(),
 		metricdatatest.IgnoreTimestamp())
@@ -113,6 +114,9 @@ func TestSetupTelemetry(t *testing.T) {
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualReceiverEbpfProfilerCompletionsReplaced(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualReceiverEbpfProfilerEvictionLatency(t, testTel,
+		[]metricdata.HistogramDataPoint[float64]{{}}, metricdatatest.IgnoreValue(),
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualReceiverEbpfProfilerEvictions(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},

@@ -54,6 +54,7 @@ type Pipeline struct {
 	until    event.KTime
 	ledger   Ledger
 	stacks   Stacks
+	freed    []event.KTime
 }
 
 // Ledger counts samples by where they are. Seen = Held + Open + Closed + LostHold
@@ -131,6 +132,7 @@ func (p *Pipeline) Complete(w event.KTime) []*Window {
 	evicted := p.table.Evict(w)
 	p.window.settle(evicted.Gone, p.settings.BootTime)
 	p.window.settle(evicted.Idle, p.settings.BootTime)
+	p.freed = evicted.Freed
 	return closed
 }
 
@@ -164,6 +166,10 @@ func (p *Pipeline) closeWindow(closed []*Window, end event.KTime) []*Window {
 	p.ledger.Closed += w.Samples()
 	return append(closed, w.close(p.settings.BootTime))
 }
+
+// Freed returns when the processes that the last Complete evicted were freed. It
+// is valid until the next.
+func (p *Pipeline) Freed() []event.KTime { return p.freed }
 
 // Requests returns up to n reads of /proc that are wanted; each gets one Answer.
 func (p *Pipeline) Requests(n int) []process.Request { return p.table.Requests(n) }

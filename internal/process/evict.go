@@ -12,6 +12,8 @@ type Eviction struct {
 	// Idle are the lives of exited instances that nobody reaps. They stay, but
 	// their images are dropped; so should be what else is heavy about them.
 	Idle []*Life
+	// Freed has, for each instance that went because it was freed, when that was.
+	Freed []event.KTime
 }
 
 // Evict ends the round of the completion w: freed instances and superseded
@@ -23,7 +25,7 @@ func (t *Table) Evict(w event.KTime) Eviction {
 	clear(t.handed.Gone)
 	clear(t.handed.Idle)
 	out := t.eviction
-	t.eviction = Eviction{Gone: shrink(t.handed.Gone[:0]), Idle: shrink(t.handed.Idle[:0])}
+	t.eviction = Eviction{Gone: shrink(t.handed.Gone[:0]), Idle: shrink(t.handed.Idle[:0]), Freed: shrink(t.handed.Freed[:0])}
 	t.handed = out
 	return out
 }
@@ -38,6 +40,7 @@ func (t *Table) buryDead(w event.KTime) {
 		}
 		if len(in.lives) > 0 {
 			t.stats.Evictions++
+			t.eviction.Freed = append(t.eviction.Freed, in.free)
 		}
 		t.remove(in)
 	}

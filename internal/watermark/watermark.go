@@ -1,18 +1,6 @@
 // Copyright The ebpf_profiler authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package watermark decides which moment every buffer has been drained up to.
-//
-// A round starts with a barrier: the clock is read (t0), then a grace period
-// waits for every program that was running. A record stamped before t0 belongs
-// to a program that had started by then, so when the barrier returns the record
-// is in its buffer. The heads of the buffers, read after the barrier, thus cover
-// it, and once each buffer is drained to its head every record stamped before t0
-// has been read. The frontier of a buffer is that moment, and the watermark is
-// the minimum over all buffers.
-//
-// Records of one buffer are not sorted by time and need not be: the argument
-// speaks of programs that have ended, not of stamps that were seen.
 package watermark
 
 import (

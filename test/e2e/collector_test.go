@@ -22,6 +22,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/roottest"
 )
 
 const (
@@ -30,18 +32,6 @@ const (
 	endTimeout = 10 * time.Second
 	gate       = "--feature-gates=service.profilesSupport"
 )
-
-// needRoot skips where there is no privilege to test with; CI must have it.
-func needRoot(t testing.TB) {
-	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	if os.Getenv("CI") != "" {
-		t.Fatal("this test needs root, and CI must not skip it")
-	}
-	t.Skip("this test needs root")
-}
 
 // collectorBinary is the collector under test.
 func collectorBinary(t testing.TB) string {
@@ -69,7 +59,7 @@ type collector struct {
 // start runs the collector with a configuration of testdata until it is ready.
 func start(t testing.TB, config string, env ...string) *collector {
 	t.Helper()
-	needRoot(t)
+	roottest.Need(t)
 	c := &collector{t: t, dir: t.TempDir(), metricsPort: freePort(t), ended: make(chan error, 1)}
 	log, err := os.Create(c.file("log"))
 	require.NoError(t, err)

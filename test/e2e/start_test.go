@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/roottest"
 )
 
 // requireOneLine checks that the collector's last word is one line that says all
@@ -40,7 +42,7 @@ func TestGateIsNeeded(t *testing.T) {
 
 // Every start that cannot work ends soon, and says why and what to do.
 func TestBadStarts(t *testing.T) {
-	needRoot(t)
+	roottest.Need(t)
 	for _, test := range []struct {
 		name string
 		// within runs the collector where it cannot work.

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/roottest"
 )
 
 // sources are where the workloads come from.
@@ -64,7 +66,7 @@ type burner struct {
 // burn runs a workload on one CPU until the test ends.
 func burn(t testing.TB, w workload, cpu int) burner {
 	t.Helper()
-	needRoot(t)
+	roottest.Need(t)
 	// taskset executes the command in its own place: its PID is the burner's.
 	cmd := exec.Command("taskset", append([]string{"-c", strconv.Itoa(cpu)}, w.command(t)...)...)
 	cmd.Stderr = os.Stderr

@@ -6,6 +6,8 @@ TOOLS := bin/tools
 OCB := $(TOOLS)/builder
 COLLECTOR := otelcol-ebpf-profiler
 RUN_FOR ?= 15s
+# Tests that are not run by default, to be checked like the others.
+TAGS := e2e,vm,model
 # Modules of their own beside the root; internal/tools has nothing to test.
 MODULES := $(patsubst %/go.mod,%,$(shell find test exporter -name go.mod 2>/dev/null | sort))
 GO_FILES = $(shell find . -name '*.go' -not -path './_*')
@@ -14,7 +16,7 @@ in-each = @set -e; for m in . $(MODULES); do echo "$$m: go $(1)"; (cd $$m && $(G
 
 .DEFAULT_GOAL := help
 .PHONY: help run build build-contrib build-e2e generate check-generated check-tidy fmt check-fmt vet \
-	staticcheck lint-imports lint test-needs test test-race test-e2e cross bench bench-host clean
+	staticcheck lint-imports lint test-needs test test-race test-e2e test-vm cross bench bench-host clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,8 +48,8 @@ $(TOOLS)/%: internal/tools/go.mod internal/tools/go.sum
 	@$(GO) build -C internal/tools -o $(CURDIR)/$(TOOLS)/ tool
 	@touch $(TOOLS)/*
 
-generate: ## Regenerate what metadata.yaml and the C files in bpf/ define (needs clang-19)
-	$(GO) generate . ./bpf
+generate: ## Regenerate what metadata.yaml and the C files of programs define (needs clang-19)
+	$(GO) generate . ./bpf ./test/slowbpf
 
 check-generated: ## Check that generated files are up to date, in a copy with another name
 	@internal/tools/check-generated.sh
@@ -62,10 +64,10 @@ check-fmt: ## List Go files that are not formatted
 	@out=$$(gofmt -l $(GO_FILES)); test -z "$$out" || { echo "not formatted, run make fmt:"; echo "$$out"; exit 1; }
 
 vet: ## Run go vet on all modules
-	$(call in-each,vet ./...)
+	$(call in-each,vet -tags $(TAGS) ./...)
 
 staticcheck: $(TOOLS)/staticcheck ## Run staticcheck on all modules
-	@set -e; for m in . $(MODULES); do echo "$$m: staticcheck"; (cd $$m && $(CURDIR)/$< ./...); done
+	@set -e; for m in . $(MODULES); do echo "$$m: staticcheck"; (cd $$m && $(CURDIR)/$< -tags $(TAGS) ./...); done
 
 lint-imports: ## Check which package imports which
 	$(GO) test -count=1 ./internal/lint
@@ -75,14 +77,18 @@ lint: check-fmt vet staticcheck lint-imports ## All of the above
 test-needs:
 	@internal/tools/test-needs.sh
 
+# -p 1: tests on the kernel load all CPUs, so packages take turns.
 test: test-needs ## Run all tests, those on the kernel only when root
-	$(call in-each,test -count=1 ./...)
+	$(call in-each,test -count=1 -p 1 ./...)
 
 test-race: test-needs ## Run the tests with the race detector
-	$(call in-each,test -count=1 -race -short ./...)
+	$(call in-each,test -count=1 -p 1 -race -short ./...)
 
 test-e2e: build-e2e ## Run the collector from end to end (root)
 	$(GO) test -count=1 -v -tags e2e ./test/e2e/...
+
+test-vm: ## Run the tests that want a machine of their own in an emulator (downloads a kernel)
+	$(GO) test -count=1 -v -timeout 40m -tags vm ./test/vm
 
 cross: ## Build for the other platforms
 	@set -e; for p in darwin/arm64 windows/amd64 linux/arm64; do \

@@ -59,27 +59,10 @@ type instance struct {
 	created, name string
 }
 
-// eachSample visits the samples of the two programs: the attributes of their
-// resource, the slot if it can be told, and how many they are.
-func eachSample(all []pprofile.Profiles, slotOf slotOf, visit func(a pcommon.Map, slot string, n int)) {
-	for _, p := range all {
-		for _, rp := range p.ResourceProfiles().All() {
-			for _, sp := range rp.ScopeProfiles().All() {
-				for _, profile := range sp.Profiles().All() {
-					for _, s := range profile.Samples().All() {
-						slot := slotIn(p.Dictionary(), s, slotOf)
-						visit(rp.Resource().Attributes(), slot, s.TimestampsUnixNano().Len())
-					}
-				}
-			}
-		}
-	}
-}
-
 // judge holds every sample of the two programs against its resource.
-func judge(all []pprofile.Profiles, slotOf slotOf) *verdict {
+func judge(all []pprofile.Profiles, slotOf workloads.SlotOf) *verdict {
 	v := &verdict{wrong: map[string]int{}, slots: map[instance]map[string]bool{}}
-	eachSample(all, slotOf, func(a pcommon.Map, slot string, n int) {
+	workloads.EachSample(all, slotOf, func(a pcommon.Map, slot string, n int) {
 		in := instance{text(a, "process.pid").Int(), text(a, "process.creation.time").Str(),
 			text(a, "process.executable.name").Str()}
 		switch {
@@ -99,50 +82,11 @@ func judge(all []pprofile.Profiles, slotOf slotOf) *verdict {
 	return v
 }
 
-// slotOf tells a slot by what a location says.
-type slotOf func(function string, address uint64) string
-
-// slotIn returns the slot that a sample was taken in, if it can be told.
-func slotIn(d pprofile.ProfilesDictionary, s pprofile.Sample, slotOf slotOf) string {
-	for _, i := range d.StackTable().At(int(s.StackIndex())).LocationIndices().All() {
-		l := d.LocationTable().At(int(i))
-		function := ""
-		if l.Lines().Len() > 0 {
-			f := d.FunctionTable().At(int(l.Lines().At(0).FunctionIndex()))
-			function = d.StringTable().At(int(f.NameStrindex()))
-		}
-		if slot := slotOf(function, l.Address()); slot != "" {
-			return slot
-		}
-	}
-	return ""
-}
-
 func text(m pcommon.Map, key string) pcommon.Value {
 	if v, ok := m.Get(key); ok {
 		return v
 	}
 	return pcommon.NewValueEmpty()
-}
-
-// byName tells a slot by its function's name only.
-func byName(function string, _ uint64) string {
-	if strings.Contains(function, "_slot_") {
-		return function
-	}
-	return ""
-}
-
-// byAddress tells it for programs at fixed addresses, which their locations keep.
-// A name, if there is one, has to be that of the address.
-func byAddress(lives *workloads.Lives) slotOf {
-	return func(function string, address uint64) string {
-		slot := lives.Slot(address)
-		if function != "" && slot != byName(function, 0) {
-			return "misnamed_slot_" + function
-		}
-		return slot
-	}
 }
 
 func (v *verdict) require(t *testing.T, atLeast int) {
@@ -177,7 +121,7 @@ func TestProgramsThatTakeTurnsOnAPIDKeepTheirSamples(t *testing.T) {
 	roottest.Need(t)
 	lives := workloads.BuildLives(t)
 	n := lifeCount()
-	v := judge(profiled(t, lives, turns(t, n, lives.Program)), byAddress(lives))
+	v := judge(profiled(t, lives, turns(t, n, lives.Program)), lives.ByAddress)
 	v.require(t, n)
 	require.Greater(t, len(v.slots), n/2)
 }
@@ -187,7 +131,7 @@ func TestNamesAreThoseOfTheProgramThatRan(t *testing.T) {
 	roottest.Need(t)
 	lives := workloads.BuildRelocatedLives(t)
 	n := lifeCount()
-	v := judge(profiled(t, lives, turns(t, n, lives.Program)), byName)
+	v := judge(profiled(t, lives, turns(t, n, lives.Program)), workloads.ByName)
 	v.require(t, n/10)
 }
 
@@ -204,7 +148,7 @@ func TestTurnsInTwoContainers(t *testing.T) {
 	}
 	slots := map[string]string{strings.Repeat("a", 64): "alpha_slot_0", strings.Repeat("b", 64): "alpha_slot_1"}
 	right, none := 0, 0
-	eachSample(profiled(t, lives, script.String()), byAddress(lives), func(a pcommon.Map, slot string, n int) {
+	workloads.EachSample(profiled(t, lives, script.String()), lives.ByAddress, func(a pcommon.Map, slot string, n int) {
 		switch id := text(a, "container.id").Str(); {
 		case slot == "":
 		case id == "":
@@ -328,5 +272,5 @@ func TestLostLifecycleRecordsNeitherLeakNorLie(t *testing.T) {
 	require.Positive(t, tab.metric(t, "reconciliations"))
 	require.Zero(t, tab.metric(t, "late_records"))
 	require.NoError(t, tab.Shutdown(t.Context()))
-	judge(sink.AllProfiles(), byAddress(lives)).require(t, 5)
+	judge(sink.AllProfiles(), lives.ByAddress).require(t, 5)
 }

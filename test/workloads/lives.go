@@ -34,6 +34,9 @@ type slot struct {
 	start, end uint64
 }
 
+// builtVariable names the folder of the two where there is no compiler.
+const builtVariable = "LIVES"
+
 // BuildLives compiles the two for fixed addresses.
 func BuildLives(t testing.TB) *Lives {
 	t.Helper()
@@ -54,16 +57,23 @@ func BuildRelocatedLives(t testing.TB) *Lives {
 
 func (l *Lives) build(t testing.TB, name string, flags ...string) string {
 	t.Helper()
+	out := filepath.Join(os.Getenv(builtVariable), name)
+	if os.Getenv(builtVariable) == "" {
+		out = compile(t, name, livesSource, append(flags, "-pthread", "-DPROGRAM="+name)...)
+	}
+	l.readSlots(t, out)
+	return out
+}
+
+// compile builds a C program.
+func compile(t testing.TB, name string, source []byte, flags ...string) string {
+	t.Helper()
 	dir := t.TempDir()
-	source, out := filepath.Join(dir, "lives.c"), filepath.Join(dir, name)
-	require.NoError(t, os.WriteFile(source, livesSource, 0o600))
-	arguments := append([]string{
-		"-Wall", "-Werror", "-O2", "-g", "-pthread", "-fno-omit-frame-pointer",
-		"-DPROGRAM=" + name, "-o", out, source,
-	}, flags...)
+	in, out := filepath.Join(dir, name+".c"), filepath.Join(dir, name)
+	require.NoError(t, os.WriteFile(in, source, 0o600))
+	arguments := append([]string{"-Wall", "-Werror", "-O2", "-g", "-fno-omit-frame-pointer", "-o", out, in}, flags...)
 	output, err := exec.Command("gcc", arguments...).CombinedOutput()
 	require.NoError(t, err, "%s", output)
-	l.readSlots(t, out)
 	return out
 }
 

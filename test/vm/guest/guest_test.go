@@ -1,0 +1,104 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build vm && linux
+
+// Package guest has the tests that change the machine they run on. They run in a
+// virtual one only, see test/vm.
+package guest
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/consumer/consumertest"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/metadatatest"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/receiver"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv("VM_GUEST") == "" {
+		fmt.Fprintln(os.Stderr, "these tests change kernel settings: run them with make test-vm")
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+// profiler is a receiver that profiles the machine.
+type profiler struct {
+	*receiver.Receiver
+	sink *consumertest.ProfilesSink
+	tel  *componenttest.Telemetry
+}
+
+func start(t *testing.T) profiler {
+	t.Helper()
+	p := profiler{sink: &consumertest.ProfilesSink{}, tel: componenttest.NewTelemetry()}
+	r, err := receiver.New(metadatatest.NewSettings(p.tel), receiver.Settings{
+		SamplesPerSecond:   499,
+		ReporterInterval:   time.Second,
+		PollInterval:       50 * time.Millisecond,
+		CompletionInterval: 200 * time.Millisecond,
+		MaxProcesses:       32768,
+		MaxBatchBytes:      3 << 20,
+		RootPath:           "/",
+	}, receiver.OpenKernel, p.sink)
+	require.NoError(t, err)
+	require.NoError(t, r.Start(t.Context(), componenttest.NewNopHost()))
+	p.Receiver = r
+	return p
+}
+
+// metric adds up the series of a metric.
+func (p profiler) metric(t *testing.T, name string) (total int64) {
+	t.Helper()
+	m, err := p.tel.GetMetric("otelcol_receiver_ebpf_profiler_" + name)
+	require.NoError(t, err)
+	switch data := m.Data.(type) {
+	case metricdata.Sum[int64]:
+		for _, point := range data.DataPoints {
+			total += point.Value
+		}
+	case metricdata.Gauge[int64]:
+		for _, point := range data.DataPoints {
+			total += point.Value
+		}
+	default:
+		require.Failf(t, "unexpected type", "%s is a %T", name, data)
+	}
+	return total
+}
+
+// requireClosed holds the ledger against itself.
+func (p profiler) requireClosed(t *testing.T) {
+	t.Helper()
+	taken := p.metric(t, "samples_taken")
+	require.Equal(t, p.metric(t, "samples_expected"), taken+p.metric(t, "samples_unfired"))
+	require.Equal(t, taken, p.metric(t, "samples_filtered")+p.metric(t, "samples_lost")+
+		p.metric(t, "samples_delivered")+p.metric(t, "samples_in_flight"))
+	require.Zero(t, p.metric(t, "late_records"))
+}
+
+// set writes a kernel setting and restores it after the test.
+func set(t *testing.T, path string, value int) {
+	t.Helper()
+	before, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(path, []byte(strconv.Itoa(value)), 0o644))
+	t.Cleanup(func() { require.NoError(t, os.WriteFile(path, before, 0o644)) })
+}
+
+func existing(t *testing.T) int64 {
+	t.Helper()
+	all, err := filepath.Glob("/proc/[0-9]*")
+	require.NoError(t, err)
+	return int64(len(all))
+}

@@ -16,7 +16,7 @@ in-each = @set -e; for m in . $(MODULES); do echo "$$m: go $(1)"; (cd $$m && $(G
 
 .DEFAULT_GOAL := help
 .PHONY: help run build build-contrib build-e2e generate check-generated check-tidy fmt check-fmt vet \
-	staticcheck lint-imports lint test-needs test test-race test-e2e test-vm cross bench bench-host clean
+	staticcheck lint-imports lint test-needs test test-race test-e2e test-model test-vm simulate cross bench bench-host clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -83,6 +83,9 @@ test: test-needs ## Run all tests, those on the kernel only when root
 
 test-race: test-needs ## Run the tests with the race detector
 	$(call in-each,test -count=1 -p 1 -race -short ./...)
+
+simulate: ## Write what the simulation finds into docs/watermark.md
+	$(GO) test -count=1 -run TestTheDocument ./test/simulation -args -update
 
 test-e2e: build-e2e ## Run the collector from end to end (root)
 	$(GO) test -count=1 -v -tags e2e ./test/e2e/...

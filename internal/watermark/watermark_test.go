@@ -52,6 +52,16 @@ func TestAnIdleHostMovesOn(t *testing.T) {
 	}
 }
 
+// A program that starts when t0 has been read is not waited for, and its clock may
+// be behind by the guard.
+func TestTheGuardCoversAClockThatIsBehind(t *testing.T) {
+	w := New(1, Guard)
+	w.Barrier(10*ms, []uint64{0})
+	w.Drained(0, 0)
+	until, _ := w.Complete()
+	require.Less(t, until, 10*ms-Guard)
+}
+
 func TestAnEarlierBarrierDoesNotStepBack(t *testing.T) {
 	w := New(1, Guard)
 	w.Barrier(20*ms, []uint64{0})

@@ -35,8 +35,11 @@ type completer struct {
 	names  *named
 	poll   *ticker
 	grace  gracePeriods
-	// heads and positions count records of each ring.
-	heads, positions []uint64
+	// heads and positions count records of each ring, due are the heads of the
+	// round that is open.
+	heads, positions, due []uint64
+	// overdue is how often a round was open although nothing held it.
+	overdue int
 	// t0 and passed are the begin and the end of the barrier that is under way,
 	// taken is the end of the last one.
 	t0, passed, taken event.KTime
@@ -52,7 +55,7 @@ func complete(s *stream) *completer {
 		now: boot, stream: s, tally: &tally{stream: s}, names: newNamed(s), poll: newTicker(pollInterval),
 		mark:  watermark.New(len(s.rings), watermark.Guard),
 		grace: gracePeriods{programs: s.programs, beyond: s.grace, rnd: rand.New(rand.NewPCG(s.seed, 3))},
-		heads: make([]uint64, len(s.rings)), positions: make([]uint64, len(s.rings)),
+		heads: make([]uint64, len(s.rings)), positions: make([]uint64, len(s.rings)), due: make([]uint64, len(s.rings)),
 	}
 	ticks := newTicker(completionInterval)
 	c.barrier(ticks)
@@ -68,6 +71,7 @@ func complete(s *stream) *completer {
 			}
 			c.taken = c.passed
 			c.snapshot()
+			copy(c.due, c.heads)
 			c.mark.Barrier(c.t0, c.heads)
 			c.barrier(ticks)
 			c.round()
@@ -111,10 +115,27 @@ func (c *completer) round() {
 		c.now += completeCost
 	}
 	c.tally.roundOver(c.now)
+	if c.mark.Open() && c.drained() {
+		c.overdue++
+	}
+}
+
+// drained reports whether every ring has been read to where the round ends.
+func (c *completer) drained() bool {
+	for i, due := range c.due {
+		if c.positions[i] < due {
+			return false
+		}
+	}
+	return true
 }
 
 func (c *completer) drain(i int) {
-	for ; c.positions[i] < c.heads[i]; c.positions[i]++ {
+	limit := c.heads[i]
+	if c.stream.visit > 0 {
+		limit = min(limit, c.positions[i]+uint64(c.stream.visit))
+	}
+	for ; c.positions[i] < limit; c.positions[i]++ {
 		p := c.stream.rings[i][c.positions[i]]
 		if p.commit > c.now {
 			return

@@ -91,7 +91,7 @@ func (n *named) reconcile(now event.KTime) {
 // processes the table still knows, and how many it should at most.
 func (n *named) settle() (kept, most int) {
 	over := n.stream.end + 1
-	n.complete(over+sec, over)
+	n.complete(never, over)
 	most = len(n.stream.shells) + len(n.stream.children)
 	for _, p := range n.stream.programs {
 		if p.kind == event.Free {
@@ -101,7 +101,7 @@ func (n *named) settle() (kept, most int) {
 	if len(n.gaps) > 0 {
 		tasks := n.stream.listed(n.stream.end)
 		n.table.Reconcile(tasks, over, over)
-		n.table.Evict(over + sec)
+		n.table.Evict(never)
 		most = len(tasks)
 	}
 	s := n.table.Stats()

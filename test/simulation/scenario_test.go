@@ -60,6 +60,10 @@ type scenario struct {
 	slow     oneIn
 	handling span
 
+	// visit is how many records of a ring a round reads at most; 0: all. Ours alone
+	// has it, what is left is read a moment later.
+	visit int
+
 	// breaks is what the heuristic must show here, or the simulation has no power.
 	breaks breach
 	// long scenarios are left out by -short.

@@ -66,6 +66,7 @@ func TestAnyHost(t *testing.T) {
 			skew:   rapid.SampledFrom([]event.KTime{us, watermark.Guard}).Draw(t, "skew"),
 			grace:  rapid.SampledFrom([]span{{0, 1}, {5 * ms, 16 * ms}}).Draw(t, "grace"),
 			life:   span{us, 20 * ms},
+			visit:  rapid.SampledFrom([]int{0, 1, 10, 100}).Draw(t, "visit"),
 
 			forkEvery: rapid.SampledFrom([]event.KTime{ms, 20 * ms}).Draw(t, "forks"),
 			pids:      rapid.IntRange(1, 8).Draw(t, "pids"),
@@ -79,6 +80,7 @@ func requirePromises(t require.TestingT, c *completer) {
 	require.Zero(t, c.tally.late)
 	require.Zero(t, c.tally.backward)
 	require.LessOrEqual(t, c.tally.lag, c.longestLag())
+	require.Zero(t, c.overdue, "rounds did not end")
 	require.LessOrEqual(t, c.tally.completions, int(c.stream.length/completionInterval))
 	// One per trace would be as many completions as samples. Ours do not depend
 	// on their number, so ten in an interval suffice to save nine tenths.

@@ -106,7 +106,7 @@ var scenarios = []scenario{
 	{name: "all CPUs idle", cpus: 8, hz: 19, idle: 8, forkEvery: sec},
 	{name: "one of 64 CPUs busy", cpus: 64, hz: 19, idle: 63},
 	{name: "work for 1 s, idle for 4 s", cpus: 8, hz: 97, awake: sec, asleep: 4 * sec, breaks: stuck},
-	{name: "vCPU steal", cpus: 8, hz: 997, frozen: 500, freeze: steal},
+	{name: "vCPU steal", cpus: 8, hz: 997, frozen: 500, freeze: steal, visit: 100},
 	{name: "stalled CPUs", cpus: 8, hz: 97, frozen: 1000, freeze: span{sec, 3 * sec}, breaks: late | backward},
 	{name: "lifecycle storms, lost records", cpus: 8, hz: 997, stormEvery: 2 * ms, life: span{100 * us, 5 * ms},
 		frozen: 5000, freeze: steal, pids: 64, full: 200, breaks: misnamed},

@@ -25,7 +25,10 @@ type driver struct {
 	// exactImages: no record was lost that images depend on.
 	exactImages bool
 	limited     bool
-	images      int
+	// listed waits to be reconciled with.
+	listed   []Task
+	listedAt event.KTime
+	images   int
 }
 
 func newDriver(t *rapid.T, s Settings) *driver {
@@ -89,6 +92,18 @@ func (d *driver) procfs() {
 		kept = append(kept, r)
 	}
 	d.reads = kept
+}
+
+// reconcile lists the tasks, and hands the list over after more has happened.
+func (d *driver) reconcile() {
+	if d.listed == nil {
+		d.pass()
+		d.listed, d.listedAt = d.list(), d.now
+		return
+	}
+	d.pass()
+	d.table.Reconcile(d.listed, d.listedAt, d.now)
+	d.listed = nil
 }
 
 // deliver hands over everything up to w and some of the rest, in any order.

@@ -27,6 +27,8 @@ type host struct {
 	// slow: it may take an exec any time from its stamp to the new generation, as
 	// if preempted there; else less than settle.
 	slow bool
+	// anonymous: who was released gives no samples, as the sampler has it.
+	anonymous bool
 	// loses makes records vanish.
 	loses func(event.Kind) bool
 }
@@ -170,6 +172,17 @@ func (h *host) end(p *proc) {
 	}
 }
 
+// list is what an iteration over all tasks shows.
+func (h *host) list() []Task {
+	tasks := []Task{}
+	for _, p := range h.pids {
+		if p != nil {
+			tasks = append(tasks, Task{Proc: p.id, Generation: p.gen, Comm: h.know(p).comm})
+		}
+	}
+	return tasks
+}
+
 // free frees one of the released.
 func (h *host) free() {
 	if len(h.undead) == 0 {
@@ -183,7 +196,7 @@ func (h *host) free() {
 
 // sample hits a process that is not freed, dying ones too.
 func (h *host) sample(p *proc) {
-	if len(h.undead) > 0 && h.chance(4) {
+	if len(h.undead) > 0 && h.chance(4) && !h.anonymous {
 		p = h.undead[h.rnd.IntN(len(h.undead))]
 	}
 	if p == nil {

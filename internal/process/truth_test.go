@@ -48,6 +48,26 @@ func TestTruthAtTheLimit(t *testing.T) {
 	})
 }
 
+// A list of tasks that comes at any time does no harm: who is alive stays, and who
+// is born after it was begun.
+func TestTruthWithReconciliations(t *testing.T) {
+	reconciled := uint64(0)
+	rapid.Check(t, func(t *rapid.T) {
+		d := newDriver(t, Settings{ReadInterval: 1000})
+		d.anonymous = true
+		for range rapid.IntRange(1, 1500).Draw(t, "steps") {
+			d.step()
+			if d.chance(20) {
+				d.reconcile()
+			}
+		}
+		d.finish()
+		d.requireEmpty()
+		reconciled += d.table.Stats().Reconciled
+	})
+	require.NotZero(t, reconciled)
+}
+
 // Lost records do not mix identities, and reconciliation removes what they left.
 func TestTruthWithLoss(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

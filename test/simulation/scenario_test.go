@@ -66,8 +66,6 @@ type scenario struct {
 
 	// breaks is what the heuristic must show here, or the simulation has no power.
 	breaks breach
-	// long scenarios are left out by -short.
-	long bool
 }
 
 // breach is a set of ways to be wrong.
@@ -117,8 +115,8 @@ var scenarios = []scenario{
 		skew: watermark.Guard, grace: span{0, 100 * us}},
 	{name: "PIDs reused at once", cpus: 8, hz: 997, forkEvery: 5 * ms, life: span{ms, 4 * ms}, pids: 16,
 		frozen: 5000, freeze: steal, breaks: misnamed},
-	{name: "64 CPUs", cpus: 64, hz: 997, length: 5 * sec, frozen: 5000, freeze: steal, breaks: stuck, long: true},
+	{name: "64 CPUs", cpus: 64, hz: 997, length: 5 * sec, frozen: 5000, freeze: steal, breaks: stuck},
 	{name: "512 CPUs", cpus: 512, hz: 19, idle: 128, length: 10 * sec, frozen: 1000, freeze: steal},
 	{name: "512 CPUs, high rate", cpus: 512, hz: 499, length: 2 * sec, frozen: 500, freeze: steal,
-		breaks: late | backward, long: true},
+		breaks: late | backward},
 }

@@ -79,8 +79,8 @@ func requireTrue(t *testing.T, h *history, k *Kernel, lives *workloads.Lives) {
 	assert.LessOrEqual(t, unfreed, 2+len(h.lives)/50)
 }
 
-// rounds is how often a scenario is repeated.
-func rounds(full int) int {
+// repeats is how often a scenario is repeated.
+func repeats(full int) int {
 	if testing.Short() {
 		return max(full/10, 1)
 	}
@@ -99,7 +99,7 @@ func turns(lives *workloads.Lives, pid, n int) string {
 
 func TestTurnsOnOnePIDAreNotMixed(t *testing.T) {
 	lives := workloads.BuildLives(t)
-	pid, n := workloads.FreePID(t), rounds(1000)
+	pid, n := workloads.FreePID(t), repeats(1000)
 	h, k := observe(t, 997, func() { lives.Run(t, turns(lives, pid, n)) })
 	requireTrue(t, h, k, lives)
 	_, images := h.inSlots()
@@ -117,14 +117,14 @@ func TestEverySampleHasItsLife(t *testing.T) {
 	lives := workloads.BuildLives(t)
 	alpha, beta := lives.Alpha, lives.Beta
 	for name, script := range map[string]string{
-		"fork without exec": fmt.Sprintf("repeat %d ( fork ( burn 1 5 ) fork ( burn 2 5 ) )", rounds(60)),
+		"fork without exec": fmt.Sprintf("repeat %d ( fork ( burn 1 5 ) fork ( burn 2 5 ) )", repeats(60)),
 		"exec chain": fmt.Sprintf("repeat %d ( fork ( burn 1 3 exec %s burn 2 3 exec %s burn 3 3 exec %s burn 4 3 ) )",
-			rounds(50), beta, alpha, beta),
+			repeats(50), beta, alpha, beta),
 		"exec from another thread": fmt.Sprintf("repeat %d ( fork ( burn 1 3 texec %s burn 2 3 texec %s burn 3 3 ) )",
-			rounds(60), beta, alpha),
-		"main thread leaves": fmt.Sprintf("repeat %d ( fork ( exec %s leave burn 1 6 ) )", rounds(80), beta),
-		"double fork":        fmt.Sprintf("repeat %d ( orphan ( burn 1 4 ) fork ( exec %s burn 2 3 ) )", rounds(60), beta),
-		"vfork":              fmt.Sprintf("repeat %d ( vfork ( exec %s burn 1 4 ) vfork ( exec %s burn 2 4 ) )", rounds(60), beta, alpha),
+			repeats(60), beta, alpha),
+		"main thread leaves": fmt.Sprintf("repeat %d ( fork ( exec %s leave burn 1 6 ) )", repeats(80), beta),
+		"double fork":        fmt.Sprintf("repeat %d ( orphan ( burn 1 4 ) fork ( exec %s burn 2 3 ) )", repeats(60), beta),
+		"vfork":              fmt.Sprintf("repeat %d ( vfork ( exec %s burn 1 4 ) vfork ( exec %s burn 2 4 ) )", repeats(60), beta, alpha),
 		"zombie":             "zombie 2500 ( burn 1 100 ) fork ( burn 2 100 )",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -143,7 +143,7 @@ func TestReleasedThreadsHaveNoIdentity(t *testing.T) {
 	pid := workloads.FreePID(t)
 	h, k := observe(t, 4999, func() {
 		lives.Run(t, "repeat %d ( at %d ( exec %s idlers 30 burn 1 2 ) at %d ( exec %s idlers 30 burn 2 2 ) )",
-			rounds(300), pid, lives.Alpha, pid, lives.Beta)
+			repeats(300), pid, lives.Alpha, pid, lives.Beta)
 	})
 	requireTrue(t, h, k, lives)
 	c, err := k.Counters()

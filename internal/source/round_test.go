@@ -33,7 +33,7 @@ func newRounds(rings int, full bool) *rounds {
 	r := &rounds{kernel: &Kernel{}, mark: watermark.New(rings, watermark.Guard), heads: make([]uint64, rings)}
 	wire := bpf.ProfilerWireSample{Head: head(bpf.ProfilerWireKindKIND_SAMPLE), KernelFrames: 10, UserFrames: 40}
 	record := bytesOf(&wire, uintptr(sampleSize)+400)
-	for cpu := range rings {
+	for id := range rings {
 		p := newProducer(16 << 10)
 		for full {
 			at, ok := p.reserve(len(record))
@@ -44,7 +44,7 @@ func newRounds(rings int, full bool) *rounds {
 			r.records++
 		}
 		r.producers = append(r.producers, p)
-		r.kernel.buffers = append(r.kernel.buffers, &buffer{cpu: uint32(cpu), reader: p.ring})
+		r.kernel.cpus = append(r.kernel.cpus, &cpu{id: id, buffer: &buffer{cpu: uint32(id), reader: p.ring}})
 	}
 	return r
 }

@@ -157,7 +157,7 @@ func (p *poll) complete(until event.KTime) {
 func (p *poll) reconcile(m *message) {
 	processes := p.processes()
 	gaps := [causes]uint64{
-		lifecycleLost: p.counters.LifecycleGaps() + processes.RecordsDropped,
+		lifecycleLost: p.counters.LifecycleGaps() + processes.RecordsDropped + processes.Unannounced,
 		freeOverdue:   processes.Overdue,
 	}
 	for m.cause < causes && gaps[m.cause] <= p.reconciled[m.cause] {

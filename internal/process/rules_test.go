@@ -192,6 +192,20 @@ func TestAFreeThatNeverCameIsFound(t *testing.T) {
 	require.Equal(t, uint64(1), tab.Stats().Reconciled)
 }
 
+// A process may be sampled in its exit after a list of tasks no longer had it.
+func TestASampleAfterAReconciliationDoesNotLeak(t *testing.T) {
+	tab := New(Settings{})
+	round(tab, 10*us, fork(1*us, a, no, 0))
+	tab.Reconcile(nil, 11*us, 12*us)
+	require.Len(t, round(tab, 13*us).Gone, 1)
+	require.Zero(t, tab.Stats().Unannounced)
+	require.Equal(t, a, tab.Attribute(hit(13*us, a, 0)).Proc)
+	require.Equal(t, uint64(1), tab.Stats().Unannounced, "this asks for another list")
+	tab.Reconcile(nil, 20*us, 21*us)
+	require.Len(t, round(tab, 22*us).Gone, 1)
+	require.Empty(t, tab.instances)
+}
+
 func TestMaxProcesses(t *testing.T) {
 	tab := New(Settings{MaxProcesses: 2})
 	c, d := id(3, 1), id(4, 1)

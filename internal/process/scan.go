@@ -73,7 +73,9 @@ func (t *Table) Reconcile(tasks []Task, from, at event.KTime) {
 	for p, in := range t.instances {
 		if in.mark != t.epoch && in.free == 0 && in.born < from {
 			ended = append(ended, p)
-			t.stats.Reconciled++
+			if in.exit == 0 || in.in == &t.zombies {
+				t.stats.Reconciled++ // others may be on their way
+			}
 		}
 	}
 	slices.SortFunc(ended, func(a, b event.ProcID) int {

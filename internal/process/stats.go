@@ -28,6 +28,11 @@ type Stats struct {
 	// nobody reaps them, or no record told. They call for a reconciliation.
 	Overdue uint64
 
+	// Unannounced are instances that a sample told of and no record: one was missed,
+	// or a reconciliation gave up a process that was still in its exit. No other
+	// record may come, so they call for a reconciliation.
+	Unannounced uint64
+
 	// RecordsDropped are lifecycle records beyond MaxRecords: a loss that calls
 	// for a reconciliation. RequestsDropped are asked for again by later samples.
 	RecordsDropped, RequestsDropped uint64

@@ -110,6 +110,9 @@ func (t *Table) Attribute(s *event.Sample) *Life {
 	}
 	l := in.life(s.Generation)
 	if l == nil {
+		if len(in.lives) == 0 {
+			t.stats.Unannounced++
+		}
 		l = t.insert(in, s.Generation, 0, s.KTime)
 	} else if s.KTime < l.hi {
 		l.hi = max(l.lo, s.KTime) // it had begun by then

@@ -6,8 +6,6 @@
 package source
 
 import (
-	"context"
-	"errors"
 	"os"
 	"os/exec"
 	"runtime"
@@ -249,44 +247,9 @@ func TestSlowProducersAreNeverLate(t *testing.T) {
 	require.Positive(t, without.unwaited, "the oracle has no power")
 }
 
-// slew changes the speed of the clock all the time, to the limits of what the
-// kernel takes, until the test ends.
-func slew(t *testing.T) {
-	t.Helper()
-	var before unix.Timex
-	_, err := unix.Adjtimex(&before)
-	require.NoError(t, err)
-	// include/uapi/linux/timex.h: ADJ_FREQUENCY in 2^-16 ppm, ADJ_TICK in us.
-	const frequency, tick = 0x0002, 0x4000
-	set := func(freq, us int64) error {
-		_, err := unix.Adjtimex(&unix.Timex{Modes: frequency | tick, Freq: freq, Tick: us})
-		return err
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() {
-		for fast := true; ctx.Err() == nil; fast = !fast {
-			freq, us := int64(-500<<16), int64(9000)
-			if fast {
-				freq, us = -freq, 11000
-			}
-			if err := set(freq, us); err != nil {
-				done <- err
-				return
-			}
-			time.Sleep(2 * time.Millisecond)
-		}
-		done <- nil
-	}()
-	t.Cleanup(func() {
-		cancel()
-		require.NoError(t, errors.Join(<-done, set(before.Freq, before.Tick)))
-	})
-}
-
 func TestSlewedClocksAreCoveredByTheGuard(t *testing.T) {
 	s := openSlow(t)
-	slew(t)
+	slewClock(t)
 	o := s.rounds(t, duration(), time.Millisecond, s.barrier)
 	o.requireNone(t)
 }
@@ -320,7 +283,7 @@ func TestNoRecordOfTheSourceIsLateUnderSlowPrograms(t *testing.T) {
 			mark.Drained(i, position)
 		}
 	}
-	for running := true; running; {
+	for running := true; running || completions < 20; {
 		select {
 		case <-forks:
 			running = false
@@ -340,7 +303,6 @@ func TestNoRecordOfTheSourceIsLateUnderSlowPrograms(t *testing.T) {
 	}
 	t.Logf("%d samples, %d lifecycle records, %d completions", samples, lifecycle, completions)
 	require.Zero(t, late)
-	require.Greater(t, completions, 10)
 	require.Greater(t, lifecycle, 100)
 	require.Greater(t, samples, 100)
 }

@@ -46,7 +46,9 @@
 // them grew. Rounds end: a buffer is drained to a fixed head, not to the moving
 // one, and a busy record is committed by a program that runs. A buffer without
 // traffic is at its head at once. So the time from one completion to the next
-// depends on the grace period and the drain, never on what the CPUs do.
+// depends on the grace period and the drain, never on what the CPUs do. A round
+// that takes longer than the interval delays the next: the lag is then below two
+// grace periods and drains.
 //
 // A buffer that is added between two rounds is empty or holds records of programs
 // that found it there, which ended before the head of the next round was read;
@@ -75,7 +77,10 @@
 //   - C: Programs and step 1 read one clock: bpf_ktime_get_ns is
 //     ktime_get_mono_fast_ns (kernel/bpf/helpers.c), ours is CLOCK_MONOTONIC
 //     outside of a shifted time namespace, where Start refuses to run.
-//   - G: That clock steps back by at most Guard.
+//   - G: That clock steps back by at most Guard. NTP changes its speed by less than
+//     1000 ppm, so an update may be held up for a second; a storm of adjtimex that
+//     turns it by 20 % at each tick would need a CPU taken away for 5 ms within
+//     those microseconds, and was not seen to matter (internal/source).
 //
 // Lost records break nothing: what was never written is not late.
 //

@@ -11,8 +11,9 @@ import (
 
 // Guard covers clocks only: the kernel's NMI-safe clock may step back while the
 // timekeeper is updated (ktime_get_mono_fast_ns in kernel/time/timekeeping.c,
-// v6.12) by at most the change of slope times a tick, below 1 ms, and CPUs may
-// be skewed by nanoseconds. It is no slack for scheduling.
+// v6.12), by the change of slope times as long as the update takes: nanoseconds,
+// unless the CPU that updates is taken away in the middle. CPUs may be skewed by
+// nanoseconds. It is no slack for scheduling.
 const Guard event.KTime = 1_000_000
 
 // Watermark turns drained buffers into completions. It is not safe for

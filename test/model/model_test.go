@@ -18,28 +18,39 @@ import (
 
 // variant is a model with some of its #ifdefs.
 type variant struct {
-	name, defines string
+	name, model, defines string
 }
+
+const (
+	watermark = "watermark.pml"
+	identity  = "identity.pml"
+)
 
 // The model as it is has no violation, also if programs may be preempted by
 // others in any order.
 var sound = []variant{
-	{"programs nest", ""},
-	{"programs are preempted", "-DPREEMPTIBLE"},
+	{"programs nest", watermark, ""},
+	{"programs are preempted", watermark, "-DPREEMPTIBLE"},
+	{"a PID is used again", identity, ""},
 }
 
 // Each mutation takes away one part of the mechanism, and is caught.
 var mutations = []variant{
-	{"no barrier", "-DNO_BARRIER"},
-	{"clock read after the barrier", "-DCLOCK_AFTER_BARRIER"},
-	{"heads read before the barrier", "-DSNAPSHOT_BEFORE_BARRIER"},
-	{"busy record taken as the end", "-DBUSY_IS_THE_END -DPREEMPTIBLE"},
-	{"guard below the skew", "-DGUARD_BELOW_SKEW"},
-	{"record submitted after the section", "-DSUBMIT_AFTER_SECTION"},
-	{"minimum of the previous round", "-DPREVIOUS_ROUND_MINIMUM"},
+	{"no barrier", watermark, "-DNO_BARRIER"},
+	{"clock read after the barrier", watermark, "-DCLOCK_AFTER_BARRIER"},
+	{"heads read before the barrier", watermark, "-DSNAPSHOT_BEFORE_BARRIER"},
+	{"busy record taken as the end", watermark, "-DBUSY_IS_THE_END -DPREEMPTIBLE"},
+	{"guard below the skew", watermark, "-DGUARD_BELOW_SKEW"},
+	{"record submitted after the section", watermark, "-DSUBMIT_AFTER_SECTION"},
+	{"minimum of the previous round", watermark, "-DPREVIOUS_ROUND_MINIMUM"},
+	{"eviction at exit", identity, "-DEVICTION_AT_EXIT"},
+	{"proc accepted by free", identity, "-DPROC_ACCEPTED_BY_FREE"},
+	{"attribution at delivery", identity, "-DATTRIBUTION_AT_DELIVERY"},
+	{"identity without start", identity, "-DIDENTITY_WITHOUT_START"},
+	{"released threads kept", identity, "-DRELEASED_THREADS_KEPT"},
 }
 
-func TestTheWatermarkIsSafe(t *testing.T) {
+func TestTheModelsHold(t *testing.T) {
 	for _, v := range sound {
 		t.Run(v.name, func(t *testing.T) {
 			out := check(t, v, "-DSAFETY -DNOFAIR")
@@ -54,7 +65,11 @@ func TestTheWatermarkIsSafe(t *testing.T) {
 func TestEveryMutationIsCaught(t *testing.T) {
 	for _, v := range mutations {
 		t.Run(v.name, func(t *testing.T) {
-			out := check(t, v, "-DSAFETY -DNOFAIR")
+			flags := "-DSAFETY -DNOFAIR"
+			if v.model == identity {
+				flags += " -DBFS" // the violations are near
+			}
+			out := check(t, v, flags)
 			require.Regexp(t, "assertion violated", out)
 			t.Log(states.FindString(out))
 		})
@@ -64,7 +79,7 @@ func TestEveryMutationIsCaught(t *testing.T) {
 var (
 	states = regexp.MustCompile(`\d+ states, stored`)
 	// Processes of the model go on for ever, so their ends are not reached.
-	statement = regexp.MustCompile(`watermark\.pml:\d+, state \d+, "[^"]*"`)
+	statement = regexp.MustCompile(`\.pml:\d+, state \d+, "[^"]*"`)
 )
 
 func unreached(out string) (all []string) {
@@ -79,7 +94,7 @@ func unreached(out string) (all []string) {
 // check makes a checker of a variant and runs it to its end.
 func check(t *testing.T, v variant, flags string) string {
 	t.Helper()
-	model, err := filepath.Abs("watermark.pml")
+	model, err := filepath.Abs(v.model)
 	require.NoError(t, err)
 	dir := t.TempDir()
 	run(t, dir, "spin", append(strings.Fields(v.defines), "-a", model)...)

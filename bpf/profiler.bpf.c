@@ -270,6 +270,7 @@ int dump_processes(struct bpf_iter__task *ctx)
 		return 0;
 	row.head.ktime = bpf_ktime_get_ns();
 	describe(&row, KIND_SAMPLE, task);
+	row.head.exiting = !task->signal->live.counter;
 	bpf_seq_write(ctx->meta->seq, &row.head, sizeof(row.head));
 	return 0;
 }

@@ -33,7 +33,7 @@ type ProfilerWireHead struct {
 	Kind       uint8
 	Worker     uint8
 	UserStack  uint8
-	Unused     uint8
+	Exiting    uint8
 	Comm       [16]int8
 }
 

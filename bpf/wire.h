@@ -37,7 +37,7 @@ struct wire_head {
 	__u8 kind;
 	__u8 worker; /* never runs user code */
 	__u8 user_stack;
-	__u8 unused;
+	__u8 exiting; /* rows of the task iterator: every thread has begun to exit */
 	char comm[16];
 };
 

@@ -121,6 +121,8 @@ type Task struct {
 	Generation Generation
 	Comm       Comm
 	Worker     bool
+	// Exiting is set when every thread has begun to exit.
+	Exiting bool
 }
 
 // Batch is what one drain of the buffers brought, in no particular order. It is

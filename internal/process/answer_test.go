@@ -186,10 +186,10 @@ func TestForksInherit(t *testing.T) {
 
 func TestScan(t *testing.T) {
 	tab := New(Settings{})
-	k := id(3, 1)
-	require.True(t, tab.Scan([]Task{{Proc: a, Generation: 7, Comm: comm("a")}, {Proc: b}, {Proc: k, Worker: true}}, 5*us, 9*us))
+	k, z := id(3, 1), id(4, 1)
+	require.True(t, tab.Scan([]Task{{Proc: a, Generation: 7, Comm: comm("a")}, {Proc: b}, {Proc: k, Worker: true}, {Proc: z, Exiting: true}}, 5*us, 9*us))
 	require.Equal(t, []Request{{a, 7}}, tab.Requests(1))
-	require.Equal(t, []Request{{b, 0}}, tab.Requests(9), "nothing to read of a worker")
+	require.Equal(t, []Request{{b, 0}}, tab.Requests(9), "nothing to read of a worker or a zombie")
 	tab.Answer(saw(10*us, 11*us, a, 7, "x"))
 	tab.Answer(saw(12*us, 13*us, b, 0, "y"))
 	gone := round(tab, 20*us, exec(12*us, a, 8), end(event.Free, 15*us, b)).Gone

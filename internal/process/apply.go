@@ -57,6 +57,9 @@ func (t *Table) begin(r *event.Lifecycle) *Life {
 	return l
 }
 
+// anyTime is the stamp of an exit whose record was missed: /proc is not believed.
+const anyTime event.KTime = 1
+
 // exit notes X. Without an instance the stamp alone is kept.
 func (t *Table) exit(p event.ProcID, k event.KTime) {
 	in := t.instances[p]
@@ -94,7 +97,7 @@ func (t *Table) free(p event.ProcID, k event.KTime) {
 		t.add(in)
 	}
 	if in.exit == 0 {
-		in.exit = 1 // the record was missed, it may have been any time
+		in.exit = anyTime
 	}
 	if in.free == 0 {
 		in.leave()

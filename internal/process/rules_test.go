@@ -206,6 +206,25 @@ func TestASampleAfterAReconciliationDoesNotLeak(t *testing.T) {
 	require.Empty(t, tab.instances)
 }
 
+// The record of an exit may be lost while the process is still listed: from then
+// on its PID may be another's, which /proc's clock may not tell from it.
+func TestAnExitThatOnlyTheListShows(t *testing.T) {
+	tab := New(Settings{})
+	round(tab, 10*us, fork(1*us, a, no, 0), fork(2*us, b, no, 0))
+	tab.Attribute(hit(3*us, a, 0))
+	tab.Attribute(hit(3*us, b, 0))
+	require.Len(t, tab.Requests(9), 2)
+	tab.Reconcile([]Task{{Proc: a, Exiting: true}, {Proc: b}}, 20*us, 22*us)
+	for _, p := range []event.ProcID{a, b} {
+		tab.Answer(saw(15*us, 18*us, p, 0, "x"))
+	}
+	round(tab, 30*us)
+	require.Nil(t, tab.Attribute(hit(12*us, a, 0)).Image())
+	require.NotNil(t, tab.Attribute(hit(12*us, b, 0)).Image())
+	require.Equal(t, 1, tab.Stats().Exiting)
+	require.Len(t, round(tab, 40*us, end(event.Free, 35*us, a)).Gone, 1)
+}
+
 func TestMaxProcesses(t *testing.T) {
 	tab := New(Settings{MaxProcesses: 2})
 	c, d := id(3, 1), id(4, 1)

@@ -36,6 +36,7 @@ func (t *Table) scan(task *Task, to event.KTime) {
 		}
 		in.unsure = t.forgot
 	}
+	t.see(task)
 	l := in.life(task.Generation)
 	if l == nil {
 		if n := in.newest(); n != nil && n.Generation > task.Generation {
@@ -50,16 +51,26 @@ func (t *Table) scan(task *Task, to event.KTime) {
 	t.want(in, l)
 }
 
+// see notes an exit that no record told of. Its PID may be given away from then
+// on, and /proc's clock may not tell the next process from it.
+func (t *Table) see(task *Task) {
+	if task.Exiting && t.instances[task.Proc].exit == 0 {
+		t.exit(task.Proc, anyTime)
+	}
+}
+
 // Reconcile repairs what lost records did. The tasks come from an iteration that
 // began after from and was over at the barrier at. An instance that was there
 // before from and is not among them has ended: it counts as freed at at, so the
-// completion that covers at evicts it. Nothing else is touched.
+// completion that covers at evicts it. One that is found exiting has exited.
+// Nothing else is touched.
 func (t *Table) Reconcile(tasks []Task, from, at event.KTime) {
 	t.epoch++
 	found := make(map[event.ProcID]struct{}, len(t.ghosts))
 	for i := range tasks {
 		if in := t.instances[tasks[i].Proc]; in != nil {
 			in.mark = t.epoch
+			t.see(&tasks[i])
 		} else {
 			found[tasks[i].Proc] = struct{}{}
 		}

@@ -26,6 +26,7 @@ const (
 	atPID        = int(unsafe.Offsetof(bpf.ProfilerWireHead{}.Pid))
 	atKind       = int(unsafe.Offsetof(bpf.ProfilerWireHead{}.Kind))
 	atWorker     = int(unsafe.Offsetof(bpf.ProfilerWireHead{}.Worker))
+	atExiting    = int(unsafe.Offsetof(bpf.ProfilerWireHead{}.Exiting))
 	atUserStack  = int(unsafe.Offsetof(bpf.ProfilerWireHead{}.UserStack))
 	atComm       = int(unsafe.Offsetof(bpf.ProfilerWireHead{}.Comm))
 
@@ -116,6 +117,7 @@ func decodeTask(row []byte) event.Task {
 		Generation: event.Generation(host.Uint64(row[atGeneration:])),
 		Comm:       decodeComm(row),
 		Worker:     row[atWorker] != 0,
+		Exiting:    row[atExiting] != 0,
 	}
 }
 

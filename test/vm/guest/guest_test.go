@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -57,34 +58,55 @@ func start(t *testing.T) profiler {
 	return p
 }
 
-// metric adds up the series of a metric.
-func (p profiler) metric(t *testing.T, name string) (total int64) {
+// metrics are what one scrape says, each metric with its series added up: only
+// those of one scrape are of one instant.
+func (p profiler) metrics(t *testing.T) map[string]int64 {
 	t.Helper()
-	m, err := p.tel.GetMetric("otelcol_receiver_ebpf_profiler_" + name)
-	require.NoError(t, err)
-	switch data := m.Data.(type) {
-	case metricdata.Sum[int64]:
-		for _, point := range data.DataPoints {
-			total += point.Value
+	var scraped metricdata.ResourceMetrics
+	require.NoError(t, p.tel.Reader.Collect(t.Context(), &scraped))
+	is := map[string]int64{}
+	for _, scope := range scraped.ScopeMetrics {
+		for _, m := range scope.Metrics {
+			name := strings.TrimPrefix(m.Name, "otelcol_receiver_ebpf_profiler_")
+			for _, n := range series(m.Data) {
+				is[name] += n
+			}
 		}
-	case metricdata.Gauge[int64]:
-		for _, point := range data.DataPoints {
-			total += point.Value
-		}
-	default:
-		require.Failf(t, "unexpected type", "%s is a %T", name, data)
 	}
-	return total
+	return is
+}
+
+func series(data metricdata.Aggregation) (values []int64) {
+	var points []metricdata.DataPoint[int64]
+	switch data := data.(type) {
+	case metricdata.Sum[int64]:
+		points = data.DataPoints
+	case metricdata.Gauge[int64]:
+		points = data.DataPoints
+	}
+	for _, point := range points {
+		values = append(values, point.Value)
+	}
+	return values
+}
+
+// metric is one that the receiver has.
+func (p profiler) metric(t *testing.T, name string) int64 {
+	t.Helper()
+	is := p.metrics(t)
+	require.Contains(t, is, name)
+	return is[name]
 }
 
 // requireClosed holds the ledger against itself.
 func (p profiler) requireClosed(t *testing.T) {
 	t.Helper()
-	taken := p.metric(t, "samples_taken")
-	require.Equal(t, p.metric(t, "samples_expected"), taken+p.metric(t, "samples_unfired"))
-	require.Equal(t, taken, p.metric(t, "samples_filtered")+p.metric(t, "samples_lost")+
-		p.metric(t, "samples_delivered")+p.metric(t, "samples_in_flight"))
-	require.Zero(t, p.metric(t, "late_records"))
+	is := p.metrics(t)
+	require.Positive(t, is["samples_taken"])
+	require.Equal(t, is["samples_expected"], is["samples_taken"]+is["samples_unfired"])
+	require.Equal(t, is["samples_taken"], is["samples_filtered"]+is["samples_lost"]+
+		is["samples_delivered"]+is["samples_in_flight"])
+	require.Zero(t, is["late_records"])
 }
 
 // set writes a kernel setting and restores it after the test.

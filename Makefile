@@ -90,7 +90,7 @@ simulate: ## Write what the simulation finds into docs/watermark.md
 test-e2e: build-e2e ## Run the collector from end to end (root)
 	$(GO) test -count=1 -v -tags e2e ./test/e2e/...
 
-test-model: ## Check the models of the watermark and of process identity with SPIN (some 5 min)
+test-model: ## Check the models of the watermark and of process identity with SPIN (some 6 min)
 	$(GO) test -count=1 -v -timeout 30m -tags model ./test/model
 
 test-vm: ## Run the tests that want a machine of their own in an emulator (downloads a kernel)

@@ -235,10 +235,12 @@ func TestNoProcessStaysInTheTable(t *testing.T) {
 	lives, n := workloads.BuildLives(t), 3*lifeCount()
 	lives.Run(t, "repeat %d ( fork ( exec %s burn 1 1 ) )", n, lives.Beta)
 	tab.requireOnlyTheLiving(t)
-	require.GreaterOrEqual(t, tab.metric(t, "evictions"), int64(n))
+	before := tab.metric(t, "evictions")
+	require.GreaterOrEqual(t, before, int64(n))
 	// A completion every 100 ms covers the free: five times that and a drain.
 	evicted, soon := tab.evictions(t, time.Second)
-	require.EqualValues(t, tab.metric(t, "evictions"), evicted)
+	require.GreaterOrEqual(t, evicted, uint64(before))
+	require.LessOrEqual(t, evicted, uint64(tab.metric(t, "evictions")))
 	require.Greater(t, soon, evicted*9/10)
 	require.NoError(t, tab.Shutdown(t.Context()))
 }

@@ -19,7 +19,9 @@
 #ifndef WINDOW
 #define WINDOW 3	/* how far the clock runs ahead of the watermark */
 #endif
+#ifndef SKEW
 #define SKEW 1		/* how far a reading of the clock may be behind */
+#endif
 #ifdef GUARD_BELOW_SKEW
 #define GUARD 0
 #else

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
@@ -26,6 +27,8 @@ const (
 	// maxMaxProcesses is the kernel's own limit on PIDs (PID_MAX_LIMIT).
 	maxMaxProcesses  = 4_194_304
 	minMaxBatchBytes = 65_536
+	// maxIncludeEnvVars keeps a resource well below the smallest batch.
+	maxIncludeEnvVars = 64
 )
 
 // Config is the receiver's section of the collector's configuration.
@@ -48,6 +51,10 @@ type Config struct {
 	MaxBatchBytes int `mapstructure:"max_batch_bytes"`
 	// RootPath is where the host's root file system is mounted.
 	RootPath string `mapstructure:"root_path"`
+	// ProcessCommandArgs adds the arguments of processes, which may hold secrets.
+	ProcessCommandArgs bool `mapstructure:"process_command_args"`
+	// IncludeEnvVars are the names of environment variables of processes to add.
+	IncludeEnvVars []string `mapstructure:"include_env_vars"`
 	// CompletionListeners are extensions that are told of completions.
 	CompletionListeners []component.ID `mapstructure:"completion_listeners"`
 
@@ -80,6 +87,7 @@ func (c *Config) Validate() error {
 		inRange("max_processes", c.MaxProcesses, 1, maxMaxProcesses),
 		atLeast("max_batch_bytes", c.MaxBatchBytes, minMaxBatchBytes),
 		c.validateRootPath(),
+		c.validateIncludeEnvVars(),
 		c.validateCompletionListeners(),
 	)
 }
@@ -107,6 +115,21 @@ func (c *Config) validateRootPath() error {
 		return nil
 	}
 	return fmt.Errorf("root_path: %q is out of range, want an absolute path", c.RootPath)
+}
+
+func (c *Config) validateIncludeEnvVars() error {
+	var errs []error
+	if n := len(c.IncludeEnvVars); n > maxIncludeEnvVars {
+		errs = append(errs, fmt.Errorf("include_env_vars: %d names are out of range, want at most %d", n, maxIncludeEnvVars))
+	}
+	seen := make(map[string]bool, len(c.IncludeEnvVars))
+	for _, name := range c.IncludeEnvVars {
+		if name == "" || strings.ContainsAny(name, "=\x00") || seen[name] {
+			errs = append(errs, fmt.Errorf("include_env_vars: %q is out of range, want exact names of variables, each once", name))
+		}
+		seen[name] = true
+	}
+	return errors.Join(errs...)
 }
 
 func (c *Config) validateCompletionListeners() error {

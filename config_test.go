@@ -4,6 +4,7 @@
 package ebpfprofilerreceiver
 
 import (
+	"fmt"
 	"path/filepath"
 	"testing"
 	"time"
@@ -49,6 +50,8 @@ func TestLoadConfig(t *testing.T) {
 		MaxProcesses:       1000,
 		MaxBatchBytes:      1_000_000,
 		RootPath:           "/hostfs",
+		ProcessCommandArgs: true,
+		IncludeEnvVars:     []string{"OTEL_SERVICE_NAME", "lower"},
 		CompletionListeners: []component.ID{
 			component.NewID(logType), component.NewIDWithName(logType, "second"),
 		},
@@ -130,6 +133,20 @@ func TestValidate(t *testing.T) {
 		{"root relative", func(c *Config) { c.RootPath = "hostfs" }, `root_path: "hostfs" is out of range, want an absolute path`},
 		{"root elsewhere", func(c *Config) { c.RootPath = "/hostfs" }, ""},
 
+		{"variables", func(c *Config) { c.IncludeEnvVars = []string{"A", "a", "A B"} }, ""},
+		{
+			"variables wrong", func(c *Config) { c.IncludeEnvVars = []string{"", "A=B", "A\x00", "C", "C"} },
+			`include_env_vars: "" is out of range, want exact names of variables, each once` + "\n" +
+				`include_env_vars: "A=B" is out of range, want exact names of variables, each once` + "\n" +
+				`include_env_vars: "A\x00" is out of range, want exact names of variables, each once` + "\n" +
+				`include_env_vars: "C" is out of range, want exact names of variables, each once`,
+		},
+		{"variables most", func(c *Config) { c.IncludeEnvVars = names(64) }, ""},
+		{
+			"variables above", func(c *Config) { c.IncludeEnvVars = names(65) },
+			"include_env_vars: 65 names are out of range, want at most 64",
+		},
+
 		{"listener", func(c *Config) { c.CompletionListeners = []component.ID{id} }, ""},
 		{
 			"listener twice", func(c *Config) { c.CompletionListeners = []component.ID{id, id} },
@@ -147,4 +164,11 @@ func TestValidate(t *testing.T) {
 			require.EqualError(t, cfg.Validate(), tt.want)
 		})
 	}
+}
+
+func names(n int) (all []string) {
+	for i := range n {
+		all = append(all, fmt.Sprintf("NAME_%d", i))
+	}
+	return all
 }

@@ -64,6 +64,8 @@ func (f *factory) settings(c *Config) profiler.Settings {
 		MaxProcesses:        c.MaxProcesses,
 		MaxBatchBytes:       c.MaxBatchBytes,
 		RootPath:            c.RootPath,
+		CommandArgs:         c.ProcessCommandArgs,
+		Variables:           slices.Clone(c.IncludeEnvVars),
 		CompletionListeners: slices.Clone(c.CompletionListeners),
 		Listeners:           slices.Clone(f.listeners),
 	}

@@ -17,7 +17,7 @@ func OpenKernel(source.Settings) (Source, error) {
 	return nil, errors.Join(preflight.Check()...)
 }
 
-func newReader(string) (reader, error) { return nil, errors.Join(preflight.Check()...) }
+func newReader(Settings) (reader, error) { return nil, errors.Join(preflight.Check()...) }
 
 func bootTime() int64 { return 0 }
 

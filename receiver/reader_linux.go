@@ -18,10 +18,10 @@ type procReader struct{ proc *procfs.Reader }
 
 func (r procReader) Close() error { return r.proc.Close() }
 
-func newReader(rootPath string) (reader, error) {
-	proc, err := procfs.New(rootPath)
+func newReader(s Settings) (reader, error) {
+	proc, err := procfs.New(s.RootPath, procfs.Given{CommandArgs: s.CommandArgs, Variables: s.Variables})
 	if err != nil {
-		return nil, fmt.Errorf("root_path %q: %w", rootPath, err)
+		return nil, fmt.Errorf("root_path %q: %w", s.RootPath, err)
 	}
 	return procReader{proc}, nil
 }
@@ -39,6 +39,8 @@ func (r procReader) process(request process.Request) process.Answer {
 			Executable:  p.Executable,
 			ContainerID: p.ContainerID,
 			ParentPID:   p.ParentPID,
+			CommandArgs: p.CommandArgs,
+			Environment: p.Environment,
 			Mappings:    p.Mappings,
 		}
 	}

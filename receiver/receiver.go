@@ -40,7 +40,7 @@ func (r *Receiver) Start(_ context.Context, host component.Host) (err error) {
 	if err != nil {
 		return err
 	}
-	reader, err := newReader(r.settings.RootPath)
+	reader, err := newReader(r.settings)
 	if err != nil {
 		return err
 	}

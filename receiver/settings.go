@@ -35,6 +35,10 @@ type Settings struct {
 	MaxBatchBytes  int
 	// RootPath is where the host's root directory is mounted.
 	RootPath string
+	// CommandArgs and Variables say what to tell of how processes were started:
+	// their arguments, and environment variables by name.
+	CommandArgs bool
+	Variables   []string
 	// CompletionListeners are extensions that listen, Listeners are given by a
 	// program that embeds the receiver.
 	CompletionListeners []component.ID

@@ -36,6 +36,12 @@ func attributes(life *process.Life, bootTime int64) []profile.Attribute {
 		if image.ContainerID != "" {
 			out = append(out, profile.StringAttribute("container.id", image.ContainerID))
 		}
+		if len(image.CommandArgs) > 0 {
+			out = append(out, profile.ListAttribute("process.command_args", image.CommandArgs))
+		}
+		for name, value := range image.Environment {
+			out = append(out, profile.StringAttribute("process.environment_variable."+name, value))
+		}
 	}
 	if parent != 0 {
 		out = append(out, profile.IntAttribute("process.parent_pid", int64(parent)))

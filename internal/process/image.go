@@ -15,6 +15,9 @@ type Image struct {
 	Executable  string
 	ContainerID string
 	ParentPID   uint32
+	// CommandArgs and Environment are what it was started with, if asked for.
+	CommandArgs []string
+	Environment map[string]string
 	// Mappings are the executable ones, ascending and without overlap.
 	Mappings []event.Mapping
 }

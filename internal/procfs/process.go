@@ -31,6 +31,9 @@ type Process struct {
 	// ContainerID is the innermost container's, 64 hex digits; empty outside of
 	// containers.
 	ContainerID string
+	// CommandArgs and Environment are what was asked for and could be read.
+	CommandArgs []string
+	Environment map[string]string
 	// Mappings are the executable ones, ascending.
 	Mappings []event.Mapping
 	// Truncated counts executable mappings that were left out for a limit.

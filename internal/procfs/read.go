@@ -29,7 +29,7 @@ func (r *Reader) Read(pid uint32) (Process, error) {
 	defer h.close()
 	buf := r.buffers.Get().(*[bufSize]byte)
 	defer r.buffers.Put(buf)
-	err = p.read(h, buf[:])
+	err = p.read(h, r.given, buf[:])
 	p.To = now()
 	if errors.Is(err, ErrGone) {
 		return Process{}, fmt.Errorf("process %d: %w", pid, err)
@@ -49,7 +49,7 @@ func now() event.KTime {
 	return event.KTime(t.Nano())
 }
 
-func (p *Process) read(h handle, buf []byte) error {
+func (p *Process) read(h handle, given Given, buf []byte) error {
 	s, err := h.stat(buf)
 	if errors.Is(err, ErrGone) {
 		return err
@@ -64,7 +64,7 @@ func (p *Process) read(h handle, buf []byte) error {
 		defer thread.close()
 		h = thread
 	}
-	return errors.Join(err, p.readExecutable(h, buf), p.readMappings(h, buf))
+	return errors.Join(err, p.readExecutable(h, buf), p.readArgs(h, given, buf), p.readEnvironment(h, given), p.readMappings(h, buf))
 }
 
 func (h handle) stat(buf []byte) (stat, error) {
@@ -95,6 +95,33 @@ func (p *Process) readExecutable(h handle, buf []byte) error {
 		return fmt.Errorf("exe: %w", hint(gone(err)))
 	}
 	p.Executable = strings.TrimSuffix(string(buf[:n]), " (deleted)")
+	return nil
+}
+
+func (p *Process) readArgs(h handle, given Given, buf []byte) error {
+	if !given.CommandArgs {
+		return nil
+	}
+	b, err := h.head("cmdline", buf)
+	if err != nil {
+		return fmt.Errorf("cmdline: %w", hint(err))
+	}
+	p.CommandArgs = parseArgs(b)
+	return nil
+}
+
+func (p *Process) readEnvironment(h handle, given Given) error {
+	if len(given.Variables) == 0 {
+		return nil
+	}
+	f, err := h.file("environ")
+	if err != nil {
+		return fmt.Errorf("environ: %w", hint(err))
+	}
+	defer f.close()
+	if p.Environment, err = findVariables(f, given.Variables); err != nil {
+		return fmt.Errorf("environ: %w", hint(err))
+	}
 	return nil
 }
 

@@ -94,7 +94,7 @@ func copyOfSelf(t testing.TB) string {
 
 func newReader(t testing.TB) *Reader {
 	t.Helper()
-	r, err := New("/")
+	r, err := New("/", Given{})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, r.Close()) })
 	return r
@@ -206,7 +206,7 @@ func TestGone(t *testing.T) {
 	assert.ErrorIs(t, err, ErrGone)
 	// The handle from before does not lead to a successor, and says so.
 	var again Process
-	assert.ErrorIs(t, again.read(h, make([]byte, bufSize)), ErrGone)
+	assert.ErrorIs(t, again.read(h, Given{}, make([]byte, bufSize)), ErrGone)
 	_, err = maps.Read(make([]byte, 10))
 	assert.ErrorIs(t, err, ErrGone)
 	_, err = r.Read(math.MaxUint32)
@@ -223,12 +223,12 @@ func waitForZombie(t *testing.T, pid uint32) {
 }
 
 func TestNewNeedsProc(t *testing.T) {
-	_, err := New(filepath.Join(t.TempDir(), "nothing"))
+	_, err := New(filepath.Join(t.TempDir(), "nothing"), Given{})
 	assert.ErrorIs(t, err, os.ErrNotExist)
 	assert.ErrorContains(t, err, "root_path")
 	dir := t.TempDir()
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "proc"), 0o700))
-	_, err = New(dir)
+	_, err = New(dir, Given{})
 	assert.ErrorContains(t, err, "not a proc file system")
 }
 
@@ -255,7 +255,7 @@ func TestNoDescriptorIsLeft(t *testing.T) {
 	}
 	before := open()
 	for range 20 {
-		r, err := New("/")
+		r, err := New("/", Given{})
 		require.NoError(t, err)
 		p, err := r.Read(uint32(os.Getpid()))
 		require.NoError(t, err)

@@ -23,19 +23,20 @@ const maxNotes = 1 << 20
 // Close.
 type Reader struct {
 	root    string
+	given   Given
 	proc    int // the directory, an O_PATH handle
 	buffers sync.Pool
 }
 
 // New opens /proc below rootPath: "/", or where the host's root is mounted in
-// our container.
-func New(rootPath string) (*Reader, error) {
+// our container. Of what processes were given, only that is read.
+func New(rootPath string, given Given) (*Reader, error) {
 	path := filepath.Join(rootPath, "proc")
 	fd, err := openat(unix.AT_FDCWD, path, unix.O_PATH|unix.O_DIRECTORY)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w (root_path must be where the host's root is mounted, with its /proc)", path, err)
 	}
-	r := &Reader{root: rootPath, proc: fd}
+	r := &Reader{root: rootPath, given: given, proc: fd}
 	r.buffers.New = func() any { return new([bufSize]byte) }
 	if err := r.check(); err != nil {
 		unix.Close(fd)

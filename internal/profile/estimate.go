@@ -25,19 +25,24 @@ type resource struct {
 func newResource(o *Owner, d *dictionary, known map[string]struct{}) resource {
 	var r resource
 	for _, a := range o.Attributes {
-		plain, referring := attributeSizes(a)
-		r.attributes = r.attributes.plus(sizes{plain, referring})
-		for _, s := range []string{a.key, a.text} {
-			if _, there := d.strings.find(s); there {
-				continue
-			}
-			if _, there := known[s]; !there {
-				known[s] = struct{}{}
-				r.strings += bytesSize(len(s))
-			}
+		r.attributes = r.attributes.plus(attributeSizes(a))
+		r.note(a.key, d, known)
+		for _, t := range a.texts {
+			r.note(t, d, known)
 		}
 	}
 	return r
+}
+
+// note counts a string that no table holds yet.
+func (r *resource) note(s string, d *dictionary, known map[string]struct{}) {
+	if _, there := d.strings.find(s); there {
+		return
+	}
+	if _, there := known[s]; !there {
+		known[s] = struct{}{}
+		r.strings += bytesSize(len(s))
+	}
 }
 
 // envelope knows the size of what is the same in all resources of a batch.

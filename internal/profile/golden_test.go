@@ -19,6 +19,7 @@ func TestGolden(t *testing.T) {
 	w := NewWindow(1000, 2000)
 	young := &Owner{Start: 9, PID: 3, Attributes: []Attribute{
 		StringAttribute("process.executable.name", "late"), IntAttribute("process.pid", 3),
+		ListAttribute("process.command_args", []string{"late", "", "-x"}),
 	}}
 	old := &Owner{Start: 5, PID: 8, Attributes: []Attribute{
 		IntAttribute("process.pid", 8), StringAttribute("process.executable.name", "early"),
@@ -42,7 +43,7 @@ resource {"process.executable.name":"early","process.pid":8}
     f2 0x1002 native in app 0x1000-0x9000+0x200 {gnu: abc, go: go/1, htlhash: 00112233445566778899aabbccddeeff}
   sample {} [1001300]
     ? 0x1004 native in lib2 0x1000-0x9000+0x0 {}
-resource {"process.executable.name":"late","process.pid":3}
+resource {"process.command_args":[]interface {}{"late", "", "-x"},"process.executable.name":"late","process.pid":3}
   scope test/scope 1.2.3: samples/count every 52631578 cpu/nanoseconds, [1001001, +1000)
   sample {thread.name: main} [1001500 1002000]
     f1 0x1001 native in app 0x1000-0x9000+0x200 {gnu: abc, go: go/1, htlhash: 00112233445566778899aabbccddeeff}

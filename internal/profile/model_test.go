@@ -37,6 +37,7 @@ func drawOwners(t *rapid.T) []*Owner {
 				StringAttribute("owner", fmt.Sprint(i)),
 				IntAttribute("process.pid", rapid.Int64().Draw(t, "int")),
 				StringAttribute("name", string(rapid.SliceOfN(rapid.Byte(), 0, 40).Draw(t, "name"))),
+				ListAttribute("list", rapid.SliceOfN(rapid.StringN(0, 9, 20), 0, 12).Draw(t, "list")),
 			},
 		}
 	}

@@ -36,30 +36,55 @@ func compareOwners(a, b *Owner) int {
 
 // Attribute is one attribute of a resource.
 type Attribute struct {
-	key, text string
-	number    int64
-	isNumber  bool
+	key    string
+	kind   kind
+	texts  []string // one of a text, any number of a list
+	number int64
 }
+
+type kind uint8
+
+const (
+	ofText kind = iota
+	ofList
+	ofNumber
+)
 
 // StringAttribute returns an attribute with a string value.
 func StringAttribute(key, value string) Attribute {
 	// Command lines and file names are bytes, protobuf strings are UTF-8: a strict
 	// receiver would reject the whole batch.
-	return Attribute{key: validText(key), text: validText(value)}
+	return Attribute{key: validText(key), texts: []string{validText(value)}}
+}
+
+// ListAttribute returns an attribute whose value is a list of strings.
+func ListAttribute(key string, values []string) Attribute {
+	a := Attribute{key: validText(key), kind: ofList, texts: make([]string, len(values))}
+	for i, v := range values {
+		a.texts[i] = validText(v)
+	}
+	return a
 }
 
 // IntAttribute returns an attribute with an integer value.
 func IntAttribute(key string, value int64) Attribute {
-	return Attribute{key: validText(key), number: value, isNumber: true}
+	return Attribute{key: validText(key), kind: ofNumber, number: value}
 }
 
 // put sets the attribute in a map.
 func (a Attribute) put(m pcommon.Map) {
-	if a.isNumber {
+	switch a.kind {
+	case ofText:
+		m.PutStr(a.key, a.texts[0])
+	case ofNumber:
 		m.PutInt(a.key, a.number)
-		return
+	case ofList:
+		values := m.PutEmptySlice(a.key)
+		values.EnsureCapacity(len(a.texts))
+		for _, t := range a.texts {
+			values.AppendEmpty().SetStr(t)
+		}
 	}
-	m.PutStr(a.key, a.text)
 }
 
 // sortedAttributes returns the attributes ordered by key.

@@ -57,16 +57,37 @@ func sampleSize(key sampleKey, n int) int {
 // attributeSizes returns the length of a resource attribute in the two forms it
 // takes on the wire: with its strings in place, and with references into the
 // string table.
-func attributeSizes(a Attribute) (plain, referring int) {
-	// A reference is at most this long: no table has 2^28 strings.
-	const reference = 1 + 4
-	value, valueReferring := bytesSize(len(a.text)), bytesSize(0)
-	switch {
-	case a.isNumber:
-		value = 1 + varintSize(uint64(a.number))
-		valueReferring = value
-	case a.text != "":
-		valueReferring = reference
+func attributeSizes(a Attribute) sizes {
+	value := valueSizes(a)
+	return sizes{
+		plain:     bytesSize(textSize(a.key) + bytesSize(value.plain)),
+		referring: bytesSize(referenceSize + bytesSize(value.referring)),
 	}
-	return bytesSize(textSize(a.key) + bytesSize(value)), bytesSize(reference + bytesSize(valueReferring))
+}
+
+// referenceSize is the most a reference takes: no table has 2^28 strings.
+const referenceSize = 1 + 4
+
+func valueSizes(a Attribute) sizes {
+	switch a.kind {
+	case ofNumber:
+		n := 1 + varintSize(uint64(a.number))
+		return sizes{n, n}
+	case ofList:
+		var all sizes
+		for _, t := range a.texts {
+			s := textValueSizes(t)
+			all = all.plus(sizes{bytesSize(s.plain), bytesSize(s.referring)})
+		}
+		return sizes{bytesSize(all.plain), bytesSize(all.referring)}
+	default:
+		return textValueSizes(a.texts[0])
+	}
+}
+
+func textValueSizes(t string) sizes {
+	if t == "" {
+		return sizes{bytesSize(0), bytesSize(0)}
+	}
+	return sizes{bytesSize(len(t)), referenceSize}
 }

@@ -15,11 +15,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/test/workloads"
 )
@@ -104,6 +106,10 @@ func boot(t *testing.T, kernel, image string) {
 		"-smp", "2", "-m", "1536", "-nographic", "-no-reboot", "-net", "none", "-kernel", kernel, "-initrd", image,
 		// A lost connection to the terminal must not stop it: it has no input.
 		"-append", "console=ttyS0 panic=-1 quiet loglevel=3")
+	// It ends with the test, however that ends. The signal follows the thread.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
 	console, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())

@@ -44,6 +44,18 @@ struct signal_struct {
 	atomic_t live;
 };
 
+struct kernfs_node {
+	__u64 id;
+};
+
+struct cgroup {
+	struct kernfs_node *kn;
+};
+
+struct css_set {
+	struct cgroup *dfl_cgrp; /* in the hierarchy of version 2 */
+};
+
 struct task_struct {
 	unsigned int flags;
 	int pid;
@@ -54,6 +66,7 @@ struct task_struct {
 	struct mm_struct *mm;
 	char comm[16];
 	struct signal_struct *signal;
+	struct css_set *cgroups;
 	__u64 self_exec_id;
 	unsigned in_execve : 1;
 };

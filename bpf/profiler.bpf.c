@@ -185,6 +185,13 @@ static __always_inline void submit_lifecycle(struct wire_lifecycle *record)
 		count(counters, lifecycle_lost);
 }
 
+static __always_inline __u64 cgroup_of(struct task_struct *task)
+{
+	if (!bpf_core_field_exists(task->cgroups))
+		return 0;
+	return BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
+}
+
 static __always_inline void describe(struct wire_lifecycle *record, enum wire_kind kind,
 				     struct task_struct *leader)
 {
@@ -193,6 +200,7 @@ static __always_inline void describe(struct wire_lifecycle *record, enum wire_ki
 	record->head.pid = leader->tgid;
 	record->head.generation = leader->self_exec_id;
 	record->head.worker = !!(leader->flags & worker_flags);
+	record->cgroup = cgroup_of(leader);
 	bpf_probe_read_kernel(record->head.comm, sizeof(record->head.comm), leader->comm);
 }
 
@@ -271,7 +279,7 @@ int dump_processes(struct bpf_iter__task *ctx)
 	row.head.ktime = bpf_ktime_get_ns();
 	describe(&row, KIND_SAMPLE, task);
 	row.head.exiting = !task->signal->live.counter;
-	bpf_seq_write(ctx->meta->seq, &row.head, sizeof(row.head));
+	bpf_seq_write(ctx->meta->seq, &row, sizeof(row));
 	return 0;
 }
 

@@ -52,6 +52,7 @@ type ProfilerWireLifecycle struct {
 	Head             ProfilerWireHead
 	ParentStart      uint64
 	ParentGeneration uint64
+	Cgroup           uint64
 	ParentPid        uint32
 	Unused           uint32
 }

@@ -50,10 +50,12 @@ struct wire_sample {
 	__u64 frames[2 * MAX_FRAMES];
 };
 
+/* Also the rows of the task iterator, which leave out the parent. */
 struct wire_lifecycle {
 	struct wire_head head;
 	__u64 parent_start;
 	__u64 parent_generation;
+	__u64 cgroup; /* id in the hierarchy of version 2; 0: the kernel has none */
 	__u32 parent_pid;
 	__u32 unused;
 };
@@ -74,7 +76,7 @@ struct wire_counters {
 
 _Static_assert(sizeof(struct wire_head) == 48, "wire_head has padding");
 _Static_assert(sizeof(struct wire_sample) == 56 + 16 * MAX_FRAMES, "wire_sample has padding");
-_Static_assert(sizeof(struct wire_lifecycle) == 72, "wire_lifecycle has padding");
+_Static_assert(sizeof(struct wire_lifecycle) == 80, "wire_lifecycle has padding");
 _Static_assert(sizeof(struct wire_counters) == 64, "wire_counters is a cache line");
 
 #endif

@@ -166,6 +166,10 @@ func (e *engine) dealtWith() event.KTime {
 
 // dispatch gives the pipeline's requests to the workers, as many as they take.
 func (e *engine) dispatch() {
+	// A group may go with its last process.
+	for _, id := range e.pipeline.GroupRequests(e.processes.room()) {
+		e.processes.submit(e.clerk.group(id))
+	}
 	for _, r := range e.pipeline.Requests(e.processes.room()) {
 		e.processes.submit(e.clerk.process(r))
 	}

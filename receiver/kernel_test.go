@@ -137,17 +137,22 @@ func TestTwentyRestartsLeaveNothing(t *testing.T) {
 			before = used(t)
 		}
 	}
-	// The kernel closes what a grace period still needs a moment later.
+	// The kernel closes what a grace period still needs a moment later, and
+	// goroutines end a moment after Shutdown, so before may show some of those.
 	after := used(t)
-	for deadline := time.Now().Add(5 * time.Second); after != before && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(5 * time.Second); after.exceeds(before) && time.Now().Before(deadline); {
 		time.Sleep(50 * time.Millisecond)
 		after = used(t)
 	}
-	require.Equal(t, before, after)
+	require.False(t, after.exceeds(before), "%+v, then %+v", before, after)
 }
 
 // resources are what a leak would add to.
 type resources struct{ files, goroutines, bpf int }
+
+func (r resources) exceeds(before resources) bool {
+	return r.files > before.files || r.goroutines > before.goroutines || r.bpf > before.bpf
+}
 
 func used(t *testing.T) resources {
 	t.Helper()

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/pipeline"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/process"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/procfs"
@@ -45,6 +46,12 @@ func (r procReader) process(request process.Request) process.Answer {
 		}
 	}
 	return answer
+}
+
+// container of a group that is gone or may not be read is left to its processes.
+func (r procReader) container(id event.CgroupID) string {
+	container, _ := r.proc.Container(id)
+	return container
 }
 
 // file reads through a process that has the file mapped: the path may name

@@ -6,6 +6,7 @@ package receiver
 import (
 	"context"
 
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/pipeline"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/process"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/symbol"
@@ -14,6 +15,8 @@ import (
 // reader answers the pipeline's requests from /proc and from files.
 type reader interface {
 	process(process.Request) process.Answer
+	// container is "" if the group is of none, or could not be read.
+	container(event.CgroupID) string
 	// file is nil if it could not be read.
 	file(pipeline.FileRequest) *symbol.File
 	// kernel returns what could be read, and why not the rest.
@@ -73,6 +76,13 @@ func (c clerk) process(r process.Request) func() apply {
 	return func() apply {
 		answer := c.reader.process(r)
 		return func(p *pipeline.Pipeline) { p.Answer(answer) }
+	}
+}
+
+func (c clerk) group(id event.CgroupID) func() apply {
+	return func() apply {
+		container := c.reader.container(id)
+		return func(p *pipeline.Pipeline) { p.GroupFound(id, container) }
 	}
 }
 

@@ -31,6 +31,10 @@ type ProcID struct {
 // starts with the generation of its parent.
 type Generation uint64
 
+// CgroupID is the kernel's id of a control group in the hierarchy of version 2,
+// which is not used twice. 0: not known.
+type CgroupID uint64
+
 // CommLen is the kernel's TASK_COMM_LEN.
 const CommLen = 16
 
@@ -109,6 +113,8 @@ type Lifecycle struct {
 	// Parent and ParentGeneration are set for Fork.
 	Parent           ProcID
 	ParentGeneration Generation
+	// Cgroup is where Proc was.
+	Cgroup CgroupID
 	// Comm is the name of the leader: at birth for Fork, the new one for Exec.
 	Comm Comm
 	// Worker is set in Fork for tasks that never run user code.
@@ -119,6 +125,7 @@ type Lifecycle struct {
 type Task struct {
 	Proc       ProcID
 	Generation Generation
+	Cgroup     CgroupID
 	Comm       Comm
 	Worker     bool
 	// Exiting is set when every thread has begun to exit.

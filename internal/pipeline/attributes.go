@@ -12,9 +12,9 @@ import (
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/profile"
 )
 
-// attributes describe a life as a resource, with the names of the semantic
-// conventions. Samples without identity share a resource without a PID.
-func attributes(life *process.Life, bootTime int64) []profile.Attribute {
+// describe returns the attributes of a life's resource, with the names of the
+// semantic conventions. Samples without identity share a resource without a PID.
+func (p *Pipeline) describe(life *process.Life) []profile.Attribute {
 	name := life.Comm.String()
 	if life.Proc.PID == 0 {
 		return nil
@@ -22,9 +22,9 @@ func attributes(life *process.Life, bootTime int64) []profile.Attribute {
 	out := []profile.Attribute{
 		profile.IntAttribute("process.pid", int64(life.Proc.PID)),
 		profile.StringAttribute("process.creation.time",
-			time.Unix(0, bootTime+int64(life.Proc.Start)).UTC().Format(time.RFC3339Nano)),
+			time.Unix(0, p.settings.BootTime+int64(life.Proc.Start)).UTC().Format(time.RFC3339Nano)),
 	}
-	parent := life.Parent.PID
+	parent, container := life.Parent.PID, p.groups.of(life.Cgroup)
 	if executable := life.Executable(); executable != "" {
 		name = path.Base(strings.TrimSuffix(executable, " (deleted)"))
 		out = append(out, profile.StringAttribute("process.executable.path", executable))
@@ -33,8 +33,8 @@ func attributes(life *process.Life, bootTime int64) []profile.Attribute {
 		if parent == 0 {
 			parent = image.ParentPID
 		}
-		if image.ContainerID != "" {
-			out = append(out, profile.StringAttribute("container.id", image.ContainerID))
+		if container == "" {
+			container = image.ContainerID
 		}
 		if len(image.CommandArgs) > 0 {
 			out = append(out, profile.ListAttribute("process.command_args", image.CommandArgs))
@@ -42,6 +42,9 @@ func attributes(life *process.Life, bootTime int64) []profile.Attribute {
 		for name, value := range image.Environment {
 			out = append(out, profile.StringAttribute("process.environment_variable."+name, value))
 		}
+	}
+	if container != "" {
+		out = append(out, profile.StringAttribute("container.id", container))
 	}
 	if parent != 0 {
 		out = append(out, profile.IntAttribute("process.parent_pid", int64(parent)))

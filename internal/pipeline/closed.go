@@ -25,8 +25,11 @@ type binary struct {
 	file    *symbol.File
 }
 
+// description says what is known of a life.
+type description func(*process.Life) []profile.Attribute
+
 // close fixes what the window knows of its owners and binaries.
-func (w *window) close(bootTime int64) *Window {
+func (w *window) close(describe description) *Window {
 	c := &Window{
 		Window:        w.Window,
 		binaries:      make([]binary, len(w.mapped)),
@@ -38,16 +41,16 @@ func (w *window) close(bootTime int64) *Window {
 		c.binaries[i] = binary{mapping: m, file: file}
 	}
 	for life, owner := range w.owners {
-		owner.Attributes = attributes(life, bootTime)
+		owner.Attributes = describe(life)
 	}
 	return c
 }
 
 // settle fixes what is known of lives that the process table is about to forget.
-func (w *window) settle(lives []*process.Life, bootTime int64) {
+func (w *window) settle(lives []*process.Life, describe description) {
 	for _, life := range lives {
 		if owner, ok := w.owners[life]; ok {
-			owner.Attributes = attributes(life, bootTime)
+			owner.Attributes = describe(life)
 			delete(w.owners, life)
 		}
 	}

@@ -50,6 +50,7 @@ type Pipeline struct {
 	hold     *hold.Buffer
 	table    *process.Table
 	code     *code
+	groups   *containers
 	window   *window
 	until    event.KTime
 	ledger   Ledger
@@ -84,6 +85,7 @@ func New(s Settings) *Pipeline {
 		hold:     hold.New(s.MaxHoldBytes),
 		table:    process.New(process.Settings{MaxProcesses: s.MaxProcesses}),
 		code:     newCode(s.MaxSymbolBytes),
+		groups:   newContainers(),
 	}
 	p.window = newWindow(p.code, s.Start, s.Start+event.KTime(s.Interval))
 	return p
@@ -91,7 +93,12 @@ func New(s Settings) *Pipeline {
 
 // Scan enters the processes that an iteration over all tasks in [from, to] found.
 // It comes before the first completion.
-func (p *Pipeline) Scan(tasks []event.Task, from, to event.KTime) { p.table.Scan(tasks, from, to) }
+func (p *Pipeline) Scan(tasks []event.Task, from, to event.KTime) {
+	p.table.Scan(tasks, from, to)
+	for i := range tasks {
+		p.groups.want(tasks[i].Cgroup)
+	}
+}
 
 // Reconcile repairs what lost lifecycle records did: what is not among the tasks
 // and was there before from has ended by at.
@@ -102,6 +109,9 @@ func (p *Pipeline) Reconcile(tasks []event.Task, from, at event.KTime) {
 // Batch takes what one drain of the buffers brought.
 func (p *Pipeline) Batch(b *event.Batch) {
 	p.table.Observe(b.Lifecycle)
+	for i := range b.Lifecycle {
+		p.groups.want(b.Lifecycle[i].Cgroup)
+	}
 	p.ledger.Seen += uint64(len(b.Samples))
 	for i := range b.Samples {
 		s := &b.Samples[i]
@@ -130,8 +140,8 @@ func (p *Pipeline) Complete(w event.KTime) []*Window {
 		closed = p.closeWindow(closed, w)
 	}
 	evicted := p.table.Evict(w)
-	p.window.settle(evicted.Gone, p.settings.BootTime)
-	p.window.settle(evicted.Idle, p.settings.BootTime)
+	p.window.settle(evicted.Gone, p.describe)
+	p.window.settle(evicted.Idle, p.describe)
 	p.freed = evicted.Freed
 	return closed
 }
@@ -164,7 +174,7 @@ func (p *Pipeline) closeWindow(closed []*Window, end event.KTime) []*Window {
 		return closed
 	}
 	p.ledger.Closed += w.Samples()
-	return append(closed, w.close(p.settings.BootTime))
+	return append(closed, w.close(p.describe))
 }
 
 // Freed returns when the processes that the last Complete evicted were freed. It
@@ -176,6 +186,15 @@ func (p *Pipeline) Requests(n int) []process.Request { return p.table.Requests(n
 
 // Answer takes what /proc said.
 func (p *Pipeline) Answer(a process.Answer) { p.table.Answer(a) }
+
+// GroupRequests returns up to n control groups whose containers are wanted; each
+// gets one GroupFound.
+func (p *Pipeline) GroupRequests(n int) []event.CgroupID { return p.groups.requests(n) }
+
+// GroupFound takes the container that a group is of, "" if of none or not known.
+func (p *Pipeline) GroupFound(group event.CgroupID, container string) {
+	p.groups.found(group, container)
+}
 
 // FileRequests returns up to n files whose symbols are wanted; each gets one
 // Loaded.

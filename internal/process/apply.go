@@ -54,6 +54,7 @@ func (t *Table) begin(r *event.Lifecycle) *Life {
 		l = t.insert(in, r.Generation, r.KTime, r.KTime)
 	}
 	l.exact(r.KTime, r.Comm)
+	l.Cgroup = r.Cgroup
 	return l
 }
 

@@ -72,7 +72,7 @@ func (in *instance) insert(g event.Generation, lo, hi event.KTime) *Life {
 	}
 	l := &Life{Proc: in.proc, Generation: g, owner: in, sight: &sight{}, until: forever}
 	if i > 0 {
-		l.Parent = in.lives[i-1].Parent
+		l.Parent, l.Cgroup = in.lives[i-1].Parent, in.lives[i-1].Cgroup
 		lo = max(lo, in.lives[i-1].hi)
 	}
 	if i < len(in.lives) {

@@ -21,6 +21,8 @@ type Life struct {
 	Comm event.Comm
 	// Worker is set for tasks that never run user code.
 	Worker bool
+	// Cgroup is where it was when it was forked, executed or first listed.
+	Cgroup event.CgroupID
 	// Parent is zero if not known.
 	Parent event.ProcID
 

@@ -48,6 +48,9 @@ func (t *Table) scan(task *Task, to event.KTime) {
 	if l.Comm == (event.Comm{}) {
 		l.Comm = task.Comm
 	}
+	if l.Cgroup == 0 {
+		l.Cgroup = task.Cgroup
+	}
 	t.want(in, l)
 }
 

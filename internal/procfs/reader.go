@@ -25,6 +25,7 @@ type Reader struct {
 	root    string
 	given   Given
 	proc    int // the directory, an O_PATH handle
+	groups  groups
 	buffers sync.Pool
 }
 
@@ -42,6 +43,7 @@ func New(rootPath string, given Given) (*Reader, error) {
 		unix.Close(fd)
 		return nil, fmt.Errorf("%s %w", path, err)
 	}
+	r.groups = openGroups(rootPath)
 	return r, nil
 }
 
@@ -61,8 +63,8 @@ func (r *Reader) check() error {
 	return nil
 }
 
-// Close gives the handle back.
-func (r *Reader) Close() error { return unix.Close(r.proc) }
+// Close gives the handles back.
+func (r *Reader) Close() error { return errors.Join(r.groups.close(), unix.Close(r.proc)) }
 
 // Kallsyms opens the kernel's symbol list. Whether it shows addresses depends on
 // the capabilities at this moment, not when it is read.

@@ -36,6 +36,7 @@ const (
 
 	atParentStart      = int(unsafe.Offsetof(bpf.ProfilerWireLifecycle{}.ParentStart))
 	atParentGeneration = int(unsafe.Offsetof(bpf.ProfilerWireLifecycle{}.ParentGeneration))
+	atCgroup           = int(unsafe.Offsetof(bpf.ProfilerWireLifecycle{}.Cgroup))
 	atParentPID        = int(unsafe.Offsetof(bpf.ProfilerWireLifecycle{}.ParentPid))
 )
 
@@ -104,6 +105,7 @@ func decodeLifecycle(record []byte, batch *event.Batch) bool {
 			Start: event.BootTime(host.Uint64(record[atParentStart:])),
 		},
 		ParentGeneration: event.Generation(host.Uint64(record[atParentGeneration:])),
+		Cgroup:           decodeCgroup(record),
 		Comm:             decodeComm(record),
 		Worker:           record[atWorker] != 0,
 	})
@@ -115,6 +117,7 @@ func decodeTask(row []byte) event.Task {
 	return event.Task{
 		Proc:       decodeProc(row),
 		Generation: event.Generation(host.Uint64(row[atGeneration:])),
+		Cgroup:     decodeCgroup(row),
 		Comm:       decodeComm(row),
 		Worker:     row[atWorker] != 0,
 		Exiting:    row[atExiting] != 0,
@@ -126,6 +129,10 @@ func decodeProc(record []byte) event.ProcID {
 		PID:   host.Uint32(record[atPID:]),
 		Start: event.BootTime(host.Uint64(record[atStart:])),
 	}
+}
+
+func decodeCgroup(record []byte) event.CgroupID {
+	return event.CgroupID(host.Uint64(record[atCgroup:]))
 }
 
 func decodeComm(record []byte) event.Comm {

@@ -20,7 +20,7 @@ import (
 func TestWireLayout(t *testing.T) {
 	require.EqualValues(t, 48, unsafe.Sizeof(bpf.ProfilerWireHead{}))
 	require.EqualValues(t, 56+16*127, unsafe.Sizeof(bpf.ProfilerWireSample{}))
-	require.EqualValues(t, 72, unsafe.Sizeof(bpf.ProfilerWireLifecycle{}))
+	require.EqualValues(t, 80, unsafe.Sizeof(bpf.ProfilerWireLifecycle{}))
 	require.EqualValues(t, 64, unsafe.Sizeof(bpf.ProfilerWireCounters{}))
 	require.Equal(t, maxRecord, int(unsafe.Sizeof(bpf.ProfilerWireSample{}))+recordHeader)
 }
@@ -71,18 +71,27 @@ func TestDecodeSample(t *testing.T) {
 
 func TestDecodeLifecycle(t *testing.T) {
 	wire := bpf.ProfilerWireLifecycle{
-		Head: head(bpf.ProfilerWireKindKIND_FORK), ParentStart: 66, ParentGeneration: 77, ParentPid: 88,
+		Head: head(bpf.ProfilerWireKindKIND_FORK), ParentStart: 66, ParentGeneration: 77, ParentPid: 88, Cgroup: 99,
 	}
 	record := bytesOf(&wire, unsafe.Sizeof(wire))
 	var b event.Batch
 	require.True(t, decode(record, 0, &b))
 	require.Equal(t, []event.Lifecycle{{
 		Kind: event.Fork, KTime: 11, Proc: event.ProcID{PID: 44, Start: 22}, Generation: 33,
-		Parent: event.ProcID{PID: 88, Start: 66}, ParentGeneration: 77,
+		Parent: event.ProcID{PID: 88, Start: 66}, ParentGeneration: 77, Cgroup: 99,
 		Comm: event.Comm{'g', 'o'}, Worker: true,
 	}}, b.Lifecycle)
 	wire.Head.Kind = 99
 	require.False(t, decode(record, 0, &b))
+}
+
+func TestDecodeTask(t *testing.T) {
+	wire := bpf.ProfilerWireLifecycle{Head: head(0), Cgroup: 99}
+	wire.Head.Exiting = 1
+	require.Equal(t, event.Task{
+		Proc: event.ProcID{PID: 44, Start: 22}, Generation: 33, Cgroup: 99,
+		Comm: event.Comm{'g', 'o'}, Worker: true, Exiting: true,
+	}, decodeTask(bytesOf(&wire, unsafe.Sizeof(wire))))
 }
 
 // The oracle: a record is understood or leaves the batch as it was.

@@ -32,8 +32,8 @@ func (k *Kernel) Tasks() (_ []event.Task, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("iterate over tasks: %w", err)
 	}
-	tasks := make([]event.Task, 0, len(rows)/headSize)
-	for ; len(rows) >= headSize; rows = rows[headSize:] {
+	tasks := make([]event.Task, 0, len(rows)/lifecycleSize)
+	for ; len(rows) >= lifecycleSize; rows = rows[lifecycleSize:] {
 		tasks = append(tasks, decodeTask(rows))
 	}
 	return tasks, nil

@@ -1,0 +1,76 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+package pipeline
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/process"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/profile"
+)
+
+func containerOf(t *testing.T, w *Window) string {
+	t.Helper()
+	for b := range w.Batches(profile.Settings{Period: time.Second, MaxBatchBytes: 1 << 20}, w) {
+		id, _ := b.Profiles.ResourceProfiles().At(0).Resource().Attributes().Get("container.id")
+		return id.Str()
+	}
+	require.FailNow(t, "an empty window")
+	return ""
+}
+
+// The group tells the container of a process that nobody could read.
+func TestTheContainerOfAGroup(t *testing.T) {
+	p := newPipeline()
+	s := sample(1500*ms, 7)
+	p.Batch(&event.Batch{
+		Samples:   []event.Sample{s},
+		Lifecycle: []event.Lifecycle{{Kind: event.Fork, KTime: 1400 * ms, Proc: s.Proc, Cgroup: 5}},
+	})
+	require.Equal(t, []event.CgroupID{5}, p.GroupRequests(9))
+	p.Batch(&event.Batch{Lifecycle: []event.Lifecycle{{Kind: event.Exec, KTime: 1410 * ms, Proc: s.Proc, Cgroup: 5}}})
+	require.Empty(t, p.GroupRequests(9), "it was asked for")
+	p.GroupFound(5, "c5")
+	closed := p.Complete(2000 * ms)
+	require.Len(t, closed, 1)
+	require.Equal(t, "c5", containerOf(t, closed[0]))
+}
+
+// What /proc says of a fork that was not read yet is its parent's.
+func TestTheGroupKnowsBetterThanTheImage(t *testing.T) {
+	for id, want := range map[string]string{"": "read", "c5": "c5"} {
+		p := newPipeline()
+		s := sample(1500*ms, 7)
+		p.Batch(&event.Batch{
+			Samples:   []event.Sample{s},
+			Lifecycle: []event.Lifecycle{{Kind: event.Fork, KTime: 1400 * ms, Proc: s.Proc, Cgroup: 5}},
+		})
+		p.GroupFound(5, id)
+		for _, r := range p.Requests(9) {
+			p.Answer(process.Answer{
+				Request: r, From: 1600 * ms, To: 1610 * ms, StartTick: uint64(s.Proc.Start) / 10_000_000,
+				Image: &process.Image{Executable: "/bin/x", ContainerID: "read"},
+			})
+		}
+		closed := p.Complete(2000 * ms)
+		require.Equal(t, want, containerOf(t, closed[0]))
+	}
+}
+
+func TestGroupsAreBounded(t *testing.T) {
+	c := newContainers()
+	c.want(0)
+	require.Empty(t, c.requests(9), "no group")
+	for i := range 3 * maxGroups {
+		c.want(event.CgroupID(i + 1))
+		require.LessOrEqual(t, len(c.ids), maxGroups)
+		require.Len(t, c.requests(9), 1)
+	}
+	c.found(1, "")
+	require.NotContains(t, c.ids, event.CgroupID(1))
+}

@@ -12,9 +12,31 @@ import (
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/profile"
 )
 
-// describe returns the attributes of a life's resource, with the names of the
-// semantic conventions. Samples without identity share a resource without a PID.
-func (p *Pipeline) describe(life *process.Life) []profile.Attribute {
+const containerID = "container.id"
+
+// notes say what is known of lives.
+type notes struct {
+	groups *containers
+	// bootTime is the Unix time in nanoseconds at BootTime 0.
+	bootTime int64
+}
+
+func (p *Pipeline) notes() notes { return notes{p.groups, p.settings.BootTime} }
+
+// container is the one of a life's control group, else the one that /proc showed.
+func (n notes) container(life *process.Life) string {
+	if id := n.groups.of(life.Cgroup); id != "" {
+		return id
+	}
+	if image := life.Image(); image != nil {
+		return image.ContainerID
+	}
+	return ""
+}
+
+// attributes are those of a life's resource, with the names of the semantic
+// conventions. Samples without identity share a resource without a PID.
+func (n notes) attributes(life *process.Life) []profile.Attribute {
 	name := life.Comm.String()
 	if life.Proc.PID == 0 {
 		return nil
@@ -22,9 +44,9 @@ func (p *Pipeline) describe(life *process.Life) []profile.Attribute {
 	out := []profile.Attribute{
 		profile.IntAttribute("process.pid", int64(life.Proc.PID)),
 		profile.StringAttribute("process.creation.time",
-			time.Unix(0, p.settings.BootTime+int64(life.Proc.Start)).UTC().Format(time.RFC3339Nano)),
+			time.Unix(0, n.bootTime+int64(life.Proc.Start)).UTC().Format(time.RFC3339Nano)),
 	}
-	parent, container := life.Parent.PID, p.groups.of(life.Cgroup)
+	parent := life.Parent.PID
 	if executable := life.Executable(); executable != "" {
 		name = path.Base(strings.TrimSuffix(executable, " (deleted)"))
 		out = append(out, profile.StringAttribute("process.executable.path", executable))
@@ -33,9 +55,6 @@ func (p *Pipeline) describe(life *process.Life) []profile.Attribute {
 		if parent == 0 {
 			parent = image.ParentPID
 		}
-		if container == "" {
-			container = image.ContainerID
-		}
 		if len(image.CommandArgs) > 0 {
 			out = append(out, profile.ListAttribute("process.command_args", image.CommandArgs))
 		}
@@ -43,8 +62,8 @@ func (p *Pipeline) describe(life *process.Life) []profile.Attribute {
 			out = append(out, profile.StringAttribute("process.environment_variable."+name, value))
 		}
 	}
-	if container != "" {
-		out = append(out, profile.StringAttribute("container.id", container))
+	if id := n.container(life); id != "" {
+		out = append(out, profile.StringAttribute(containerID, id))
 	}
 	if parent != 0 {
 		out = append(out, profile.IntAttribute("process.parent_pid", int64(parent)))

@@ -25,11 +25,8 @@ type binary struct {
 	file    *symbol.File
 }
 
-// description says what is known of a life.
-type description func(*process.Life) []profile.Attribute
-
 // close fixes what the window knows of its owners and binaries.
-func (w *window) close(describe description) *Window {
+func (w *window) close(n notes) *Window {
 	c := &Window{
 		Window:        w.Window,
 		binaries:      make([]binary, len(w.mapped)),
@@ -41,17 +38,25 @@ func (w *window) close(describe description) *Window {
 		c.binaries[i] = binary{mapping: m, file: file}
 	}
 	for life, owner := range w.owners {
-		owner.Attributes = describe(life)
+		owner.Attributes = n.attributes(life)
+	}
+	for _, u := range w.unplaced {
+		if id := n.groups.of(u.group); id != "" {
+			u.owner.Attributes = append(u.owner.Attributes, profile.StringAttribute(containerID, id))
+		}
 	}
 	return c
 }
 
 // settle fixes what is known of lives that the process table is about to forget.
-func (w *window) settle(lives []*process.Life, describe description) {
+func (w *window) settle(lives []*process.Life, n notes) {
 	for _, life := range lives {
 		if owner, ok := w.owners[life]; ok {
-			owner.Attributes = describe(life)
+			owner.Attributes = n.attributes(life)
 			delete(w.owners, life)
+			if n.groups.waits(life.Cgroup) && n.container(life) == "" {
+				w.unplaced = append(w.unplaced, unplaced{owner, life.Cgroup})
+			}
 		}
 	}
 }

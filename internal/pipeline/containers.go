@@ -15,9 +15,13 @@ type containers struct {
 	// or were not yet.
 	ids   map[event.CgroupID]string
 	queue []event.CgroupID
+	// asked are those without an answer.
+	asked map[event.CgroupID]struct{}
 }
 
-func newContainers() *containers { return &containers{ids: map[event.CgroupID]string{}} }
+func newContainers() *containers {
+	return &containers{ids: map[event.CgroupID]string{}, asked: map[event.CgroupID]struct{}{}}
+}
 
 // want asks for a group when it comes up first: its processes may be gone soon,
 // and the group with them.
@@ -32,6 +36,7 @@ func (c *containers) want(group event.CgroupID) {
 		clear(c.ids)
 	}
 	c.ids[group] = ""
+	c.asked[group] = struct{}{}
 	c.queue = append(c.queue, group)
 }
 
@@ -43,9 +48,16 @@ func (c *containers) requests(n int) []event.CgroupID {
 }
 
 func (c *containers) found(group event.CgroupID, id string) {
+	delete(c.asked, group)
 	if id != "" {
 		c.ids[group] = id
 	}
+}
+
+// waits reports whether a group is still looked up.
+func (c *containers) waits(group event.CgroupID) bool {
+	_, ok := c.asked[group]
+	return ok
 }
 
 // of returns the container of a group, "" if none is known.

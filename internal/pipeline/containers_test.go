@@ -41,6 +41,24 @@ func TestTheContainerOfAGroup(t *testing.T) {
 	require.Equal(t, "c5", containerOf(t, closed[0]))
 }
 
+// A process may be forgotten before its group is answered for.
+func TestAnAnswerAfterTheEviction(t *testing.T) {
+	p := newPipeline()
+	s := sample(1500*ms, 7)
+	p.Batch(&event.Batch{
+		Samples: []event.Sample{s},
+		Lifecycle: []event.Lifecycle{
+			{Kind: event.Fork, KTime: 1400 * ms, Proc: s.Proc, Cgroup: 5},
+			{Kind: event.Exit, KTime: 1510 * ms, Proc: s.Proc, Cgroup: 5},
+			{Kind: event.Free, KTime: 1520 * ms, Proc: s.Proc, Cgroup: 5},
+		},
+	})
+	require.Empty(t, p.Complete(1600*ms))
+	require.Len(t, p.Freed(), 1)
+	p.GroupFound(5, "c5")
+	require.Equal(t, "c5", containerOf(t, p.Complete(2000 * ms)[0]))
+}
+
 // What /proc says of a fork that was not read yet is its parent's.
 func TestTheGroupKnowsBetterThanTheImage(t *testing.T) {
 	for id, want := range map[string]string{"": "read", "c5": "c5"} {

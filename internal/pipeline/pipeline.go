@@ -140,8 +140,8 @@ func (p *Pipeline) Complete(w event.KTime) []*Window {
 		closed = p.closeWindow(closed, w)
 	}
 	evicted := p.table.Evict(w)
-	p.window.settle(evicted.Gone, p.describe)
-	p.window.settle(evicted.Idle, p.describe)
+	p.window.settle(evicted.Gone, p.notes())
+	p.window.settle(evicted.Idle, p.notes())
 	p.freed = evicted.Freed
 	return closed
 }
@@ -174,7 +174,7 @@ func (p *Pipeline) closeWindow(closed []*Window, end event.KTime) []*Window {
 		return closed
 	}
 	p.ledger.Closed += w.Samples()
-	return append(closed, w.close(p.describe))
+	return append(closed, w.close(p.notes()))
 }
 
 // Freed returns when the processes that the last Complete evicted were freed. It

@@ -27,13 +27,21 @@ type window struct {
 	numbers map[binaryKey]profile.BinaryID
 	known   map[*event.Mapping]profile.BinaryID
 	owners  map[*process.Life]*profile.Owner
-	stack   []profile.Frame
+	// unplaced are owners of lives that are forgotten, whose control group was not
+	// answered for yet.
+	unplaced []unplaced
+	stack    []profile.Frame
 }
 
 // binaryKey tells binaries apart: files by identity, other memory by its name.
 type binaryKey struct {
 	file event.File
 	name string
+}
+
+type unplaced struct {
+	owner *profile.Owner
+	group event.CgroupID
 }
 
 func newWindow(c *code, start, end event.KTime) *window {

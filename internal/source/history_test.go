@@ -11,6 +11,8 @@ import (
 	"maps"
 	"slices"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/watermark"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/test/workloads"
@@ -22,7 +24,10 @@ const execSettles event.KTime = 10_000_000
 
 // history keeps everything that the kernel told, to hold each sample against it.
 type history struct {
-	lives   map[event.ProcID]*lifetime
+	lives map[event.ProcID]*lifetime
+	// listed is when the tasks had been: who began before and is not among them
+	// has ended, and may have begun before the programs were attached.
+	listed  event.BootTime
 	samples []event.Sample
 }
 
@@ -44,7 +49,9 @@ type image struct {
 }
 
 func newHistory(tasks []event.Task) *history {
-	h := &history{lives: map[event.ProcID]*lifetime{}}
+	var now unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &now) // the clock and the pointer are valid
+	h := &history{lives: map[event.ProcID]*lifetime{}, listed: event.BootTime(now.Nano())}
 	for _, t := range tasks {
 		l := h.life(t.Proc)
 		l.scanned = true
@@ -149,6 +156,8 @@ func (h *history) unbalanced(alive []event.Task, at event.KTime) (out []string, 
 	}
 	for p, l := range h.lives {
 		switch {
+		case !l.scanned && l.forked == 0 && p.Start < h.listed:
+			// It is of no interest.
 		case !l.scanned && l.forked == 0:
 			out = append(out, fmt.Sprintf("%v was not born: %+v", p, *l))
 		case running[p] && l.frees > 0 && l.freed < at:

@@ -28,6 +28,7 @@ type engine struct {
 	mailboxes []*mailbox
 	published *atomic.Pointer[snapshot]
 	evicted   func(freed []event.KTime)
+	now       func() event.KTime
 	// wall is the Unix time in nanoseconds at KTime 0; the wall clock may be set.
 	wall func() int64
 
@@ -67,6 +68,9 @@ func (e *engine) receive(m message) {
 	}
 	if !m.completed {
 		return
+	}
+	if m.counters.MappedLost > e.state.counters.MappedLost {
+		e.pipeline.Doubt(e.now())
 	}
 	e.state.counters, e.state.last = m.counters, m.last
 	if !m.unproven {

@@ -111,7 +111,7 @@ func (p *poll) round() {
 	if completed {
 		p.complete(until)
 		p.updateCPUs()
-	} else if len(p.batch.Samples)+len(p.batch.Lifecycle) > 0 {
+	} else if !p.batch.Empty() {
 		p.send(message{})
 	}
 }

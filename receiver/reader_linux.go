@@ -6,6 +6,7 @@ package receiver
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/pipeline"
@@ -42,8 +43,8 @@ func (r procReader) process(request process.Request) process.Answer {
 			ParentPID:   p.ParentPID,
 			CommandArgs: p.CommandArgs,
 			Environment: p.Environment,
-			Mappings:    p.Mappings,
 		}
+		answer.Mappings = p.Mappings
 	}
 	return answer
 }
@@ -54,17 +55,26 @@ func (r procReader) container(id event.CgroupID) string {
 	return container
 }
 
-// file reads through a process that has the file mapped: the path may name
-// another file by now, or none. A file that is no ELF file still has a hash.
-func (r procReader) file(request pipeline.FileRequest) *symbol.File {
-	f, err := r.proc.OpenMapped(request.PID, request.Mapping)
+// file reads through a process that has the file mapped: the path may name another
+// file by now, or none. A file that is no ELF file still has a hash.
+func (r procReader) file(request pipeline.FileRequest) (file *symbol.File) {
+	f, err := r.proc.OpenMapped(request.PIDs[:], request.Mapping, func(f *os.File) bool {
+		info, err := f.Stat()
+		if err != nil {
+			return false
+		}
+		file, _ = symbol.Read(f, info.Size())
+		want := request.Mapping.BuildID
+		return want == "" || want == file.GNUBuildID()
+	})
 	if err != nil {
 		return nil
 	}
-	defer f.Close()
-	file, _ := symbol.Read(f, request.Mapping.File.Size)
+	f.Close()
 	return file
 }
+
+func (r procReader) tellsContainers() bool { return r.proc.TellsContainers() }
 
 func (r procReader) kernel() (*symbol.Kernel, string, error) {
 	notes, notesErr := r.proc.KernelNotes()

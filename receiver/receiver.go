@@ -79,13 +79,14 @@ func (r *Receiver) Start(_ context.Context, host component.Host) (err error) {
 }
 
 // pipeline returns a pipeline that knows the processes that exist.
-func (r *Receiver) pipeline(source Source) (*pipeline.Pipeline, error) {
+func (r *Receiver) pipeline(source Source, reader reader) (*pipeline.Pipeline, error) {
 	now := source.Now()
 	p := pipeline.New(pipeline.Settings{
 		Start:          now,
 		Interval:       r.settings.ReporterInterval,
 		MaxHoldBytes:   r.settings.holdBytes(),
 		MaxProcesses:   r.settings.MaxProcesses,
+		ReadAll:        r.settings.CommandArgs || len(r.settings.Variables) > 0 || !reader.tellsContainers(),
 		MaxSymbolBytes: maxSymbolBytes,
 		BootTime:       bootTime(),
 	})

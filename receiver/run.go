@@ -69,7 +69,7 @@ func (r *Receiver) launch(run *run, listeners []completion.Listener) error {
 	if err != nil {
 		return fmt.Errorf("register metrics: %w", err)
 	}
-	p, err := r.pipeline(run.source)
+	p, err := r.pipeline(run.source, run.reader)
 	if err != nil {
 		return err
 	}
@@ -89,6 +89,7 @@ func (r *Receiver) launch(run *run, listeners []completion.Listener) error {
 		emitter:   emitter,
 		published: &run.telemetry.published,
 		evicted:   run.telemetry.evicted,
+		now:       run.source.Now,
 		wall:      func() int64 { return time.Now().UnixNano() - int64(run.source.Now()) },
 	}
 	for _, l := range listeners {

@@ -75,6 +75,7 @@ func (t *telemetry) instruments() []metric.Observable {
 		b.ReceiverEbpfProfilerSamplesLost, b.ReceiverEbpfProfilerSamplesDelivered,
 		b.ReceiverEbpfProfilerSamplesInFlight, b.ReceiverEbpfProfilerStacks,
 		b.ReceiverEbpfProfilerFramesUnnamed, b.ReceiverEbpfProfilerMappingsUnidentified,
+		b.ReceiverEbpfProfilerMappingsRecorded, b.ReceiverEbpfProfilerMappingsLost,
 		b.ReceiverEbpfProfilerProcesses, b.ReceiverEbpfProfilerEvictions,
 		b.ReceiverEbpfProfilerPidReuses, b.ReceiverEbpfProfilerProcessesRefused,
 		b.ReceiverEbpfProfilerProcfsReads, b.ReceiverEbpfProfilerReconciliations,
@@ -97,6 +98,8 @@ func (t *telemetry) observe(_ context.Context, o metric.Observer) error {
 	t.by(o, b.ReceiverEbpfProfilerStacks, "end", stacks(s))
 	t.total(o, b.ReceiverEbpfProfilerFramesUnnamed, s.unnamed)
 	t.total(o, b.ReceiverEbpfProfilerMappingsUnidentified, s.unidentified)
+	t.total(o, b.ReceiverEbpfProfilerMappingsRecorded, s.counters.Mapped)
+	t.by(o, b.ReceiverEbpfProfilerMappingsLost, "reason", mappingsLost(s))
 	t.by(o, b.ReceiverEbpfProfilerProcesses, "state", states(s))
 	t.total(o, b.ReceiverEbpfProfilerEvictions, processes.Evictions)
 	t.total(o, b.ReceiverEbpfProfilerPidReuses, processes.PIDReuses)
@@ -139,6 +142,16 @@ func lost(s *snapshot) values {
 		"consumer_retry":     s.lost.retry,
 		"consumer_slow":      s.lost.slow,
 		"shutdown":           s.lost.shutdown + s.abandoned,
+	}
+}
+
+func mappingsLost(s *snapshot) values {
+	p := s.pipeline.Processes
+	return values{
+		"buffer_full":     s.counters.MappedLost,
+		"queue_full":      p.MappedDropped,
+		"process_full":    p.MappedRefused,
+		"process_unknown": p.MappedOfNobody,
 	}
 }
 

@@ -17,6 +17,8 @@ type reader interface {
 	process(process.Request) process.Answer
 	// container is "" if the group is of none, or could not be read.
 	container(event.CgroupID) string
+	// tellsContainers: of all processes, even those that are gone.
+	tellsContainers() bool
 	// file is nil if it could not be read.
 	file(pipeline.FileRequest) *symbol.File
 	// kernel returns what could be read, and why not the rest.
@@ -89,7 +91,7 @@ func (c clerk) group(id event.CgroupID) func() apply {
 func (c clerk) file(r pipeline.FileRequest) func() apply {
 	return func() apply {
 		file := c.reader.file(r)
-		return func(p *pipeline.Pipeline) { p.Loaded(r.Mapping.File, file) }
+		return func(p *pipeline.Pipeline) { p.Loaded(r.ID, file) }
 	}
 }
 

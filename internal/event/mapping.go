@@ -10,6 +10,9 @@ type File struct {
 	// ChangeTime is the inode's ctime in nanoseconds, which programs cannot set.
 	ChangeTime int64
 	Size       int64
+	// Generation tells inodes of one number apart. Only the kernel's records of
+	// mappings have it; they lack ChangeTime and Size.
+	Generation uint64
 }
 
 // Mapping is a range of executable memory of a process.
@@ -21,6 +24,31 @@ type Mapping struct {
 	// Path is the file's in the process' mount namespace, or a name such as
 	// "[vdso]", or empty.
 	Path string
-	// File is zero for memory without a file, or if it could not be reached.
+	// BuildID is the file's GNU build ID in hex; empty: not known.
+	BuildID string
+	// File is zero for memory without a file, and if it is not known.
 	File File
+}
+
+// FileID names what is behind mappings: by build ID if there is one, else by file.
+// Comparable; zero: no file.
+type FileID struct {
+	BuildID string
+	File    File
+}
+
+// ID names the file that is mapped.
+func (m *Mapping) ID() FileID {
+	if m.BuildID != "" {
+		return FileID{BuildID: m.BuildID}
+	}
+	return FileID{File: m.File}
+}
+
+// Mapped says that a process mapped executable memory. It names the process by a
+// PID only: whose that was at the time, lifecycle events tell.
+type Mapped struct {
+	KTime KTime
+	PID   uint32
+	Mapping
 }

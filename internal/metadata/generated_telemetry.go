@@ -36,6 +36,8 @@ type TelemetryBuilder struct {
 	ReceiverEbpfProfilerFramesUnnamed        metric.Int64ObservableCounter
 	ReceiverEbpfProfilerLateRecords          metric.Int64ObservableCounter
 	ReceiverEbpfProfilerLifecycleLost        metric.Int64ObservableCounter
+	ReceiverEbpfProfilerMappingsLost         metric.Int64ObservableCounter
+	ReceiverEbpfProfilerMappingsRecorded     metric.Int64ObservableCounter
 	ReceiverEbpfProfilerMappingsUnidentified metric.Int64ObservableCounter
 	ReceiverEbpfProfilerPidReuses            metric.Int64ObservableCounter
 	ReceiverEbpfProfilerProcesses            metric.Int64ObservableGauge
@@ -145,6 +147,36 @@ func (builder *TelemetryBuilder) RegisterReceiverEbpfProfilerLifecycleLostCallba
 		cb(ctx, &observerInt64{inst: builder.ReceiverEbpfProfilerLifecycleLost, obs: o})
 		return nil
 	}, builder.ReceiverEbpfProfilerLifecycleLost)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterReceiverEbpfProfilerMappingsLostCallback sets callback for observable ReceiverEbpfProfilerMappingsLost metric.
+func (builder *TelemetryBuilder) RegisterReceiverEbpfProfilerMappingsLostCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ReceiverEbpfProfilerMappingsLost, obs: o})
+		return nil
+	}, builder.ReceiverEbpfProfilerMappingsLost)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterReceiverEbpfProfilerMappingsRecordedCallback sets callback for observable ReceiverEbpfProfilerMappingsRecorded metric.
+func (builder *TelemetryBuilder) RegisterReceiverEbpfProfilerMappingsRecordedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ReceiverEbpfProfilerMappingsRecorded, obs: o})
+		return nil
+	}, builder.ReceiverEbpfProfilerMappingsRecorded)
 	if err != nil {
 		return err
 	}
@@ -464,6 +496,18 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	builder.ReceiverEbpfProfilerLifecycleLost, err = builder.meter.Int64ObservableCounter(
 		"otelcol_receiver_ebpf_profiler_lifecycle_lost",
 		metric.WithDescription("Process lifecycle records that the kernel side or a full queue lost; each loss leads to a reconciliation. [Development]"),
+		metric.WithUnit("{record}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverEbpfProfilerMappingsLost, err = builder.meter.Int64ObservableCounter(
+		"otelcol_receiver_ebpf_profiler_mappings_lost",
+		metric.WithDescription("Records of executable mappings that did not reach a process; what was lost on the way to us is read from /proc instead. [Development]"),
+		metric.WithUnit("{record}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverEbpfProfilerMappingsRecorded, err = builder.meter.Int64ObservableCounter(
+		"otelcol_receiver_ebpf_profiler_mappings_recorded",
+		metric.WithDescription("Records of executable mappings that the kernel sent. [Development]"),
 		metric.WithUnit("{record}"),
 	)
 	errs = errors.Join(errs, err)

@@ -34,8 +34,7 @@ func (w *window) close(n notes) *Window {
 		kernelBuildID: w.code.kernelBuildID,
 	}
 	for i, m := range w.mapped {
-		file, _ := w.code.file(m.File)
-		c.binaries[i] = binary{mapping: m, file: file}
+		c.binaries[i] = binary{mapping: m, file: w.code.file(m)}
 	}
 	for life, owner := range w.owners {
 		owner.Attributes = n.attributes(life)
@@ -106,6 +105,7 @@ func (b binary) resolve(offset uint64) profile.Location {
 		Address:   offset,
 		FrameType: "native",
 	}
+	l.Mapping.GNUBuildID = b.mapping.BuildID
 	if b.file == nil {
 		return l
 	}

@@ -28,6 +28,8 @@ type Settings struct {
 	MaxHoldBytes int
 	// MaxProcesses bounds the process table.
 	MaxProcesses int
+	// ReadAll: something is wanted of processes that only /proc tells.
+	ReadAll bool
 	// MaxSymbolBytes bounds what is kept of executable files.
 	MaxSymbolBytes int
 	// MaxWindowSamples bounds a window: one that has as many closes at the next
@@ -83,7 +85,7 @@ func New(s Settings) *Pipeline {
 	p := &Pipeline{
 		settings: s,
 		hold:     hold.New(s.MaxHoldBytes),
-		table:    process.New(process.Settings{MaxProcesses: s.MaxProcesses}),
+		table:    process.New(process.Settings{MaxProcesses: s.MaxProcesses, ReadAll: s.ReadAll}),
 		code:     newCode(s.MaxSymbolBytes),
 		groups:   newContainers(),
 	}
@@ -106,9 +108,13 @@ func (p *Pipeline) Reconcile(tasks []event.Task, from, at event.KTime) {
 	p.table.Reconcile(tasks, from, at)
 }
 
+// Doubt is told that records of mappings stamped before k were lost.
+func (p *Pipeline) Doubt(k event.KTime) { p.table.Doubt(k) }
+
 // Batch takes what one drain of the buffers brought.
 func (p *Pipeline) Batch(b *event.Batch) {
 	p.table.Observe(b.Lifecycle)
+	p.table.ObserveMapped(b.Mapped)
 	for i := range b.Lifecycle {
 		p.groups.want(b.Lifecycle[i].Cgroup)
 	}
@@ -201,7 +207,7 @@ func (p *Pipeline) GroupFound(group event.CgroupID, container string) {
 func (p *Pipeline) FileRequests(n int) []FileRequest { return p.code.requests(n) }
 
 // Loaded takes what a file told of itself; nil if it could not be read.
-func (p *Pipeline) Loaded(key event.File, f *symbol.File) { p.code.loaded(key, f) }
+func (p *Pipeline) Loaded(id event.FileID, f *symbol.File) { p.code.loaded(id, f) }
 
 // KernelLoaded takes the kernel's symbols and build ID.
 func (p *Pipeline) KernelLoaded(k *symbol.Kernel, buildID string) {

@@ -120,14 +120,17 @@ func answer(p *Pipeline, at event.KTime) {
 	for _, r := range p.Requests(100) {
 		p.Answer(process.Answer{
 			Request: r, From: at, To: at + 1, StartTick: uint64(r.Proc.Start) / 10_000_000,
-			Image: &process.Image{Executable: "/bin/x", Mappings: []event.Mapping{{Start: 0x1000, End: 0x2000, Path: "//anon"}}},
+			Image:    &process.Image{Executable: "/bin/x"},
+			Mappings: []event.Mapping{{Start: 0x1000, End: 0x2000, Path: "//anon"}},
 		})
 	}
 }
 
 func TestAMappingIsKnownOnceTheReadIsCovered(t *testing.T) {
 	p := newPipeline()
-	p.Batch(batch(sample(1100*ms, 7, 0x1010)))
+	s := sample(1100*ms, 7, 0x1010)
+	p.Scan([]event.Task{{Proc: s.Proc}}, 1010*ms, 1020*ms)
+	p.Batch(batch(s))
 	answer(p, 1200*ms)
 	closed := p.Flush(1300 * ms)
 	l := closed[0].Resolve(profile.Frame{Binary: firstMapped, Offset: 0x1010})

@@ -35,7 +35,7 @@ type window struct {
 
 // binaryKey tells binaries apart: files by identity, other memory by its name.
 type binaryKey struct {
-	file event.File
+	file event.FileID
 	name string
 }
 
@@ -55,38 +55,37 @@ func newWindow(c *code, start, end event.KTime) *window {
 }
 
 // add counts a sample. It returns false if the innermost user frame lies in no
-// mapping although the image is known.
+// mapping that is known.
 func (w *window) add(life *process.Life, s *event.Sample) bool {
 	w.stack = w.stack[:0]
 	for _, address := range s.Kernel {
 		w.stack = append(w.stack, profile.Frame{Binary: kernel, Offset: address})
 	}
-	image := life.Image()
 	for _, address := range s.User {
-		w.stack = append(w.stack, w.frame(image, s.Proc.PID, address))
+		w.stack = append(w.stack, w.frame(life, s.KTime, address))
 	}
 	w.Add(w.owner(life), string(s.Comm[:s.Comm.Len()]), s.KTime, w.stack)
-	return image == nil || len(s.User) == 0 || w.stack[len(s.Kernel)].Binary != unmapped
+	return len(s.User) == 0 || w.stack[len(s.Kernel)].Binary != unmapped
 }
 
-func (w *window) frame(image *process.Image, pid uint32, address uint64) profile.Frame {
-	m, ok := image.Find(address)
-	if !ok {
+func (w *window) frame(life *process.Life, k event.KTime, address uint64) profile.Frame {
+	m := life.Find(address, k)
+	if m == nil {
 		return profile.Frame{Binary: unmapped, Offset: address}
 	}
-	f := profile.Frame{Binary: w.binary(m, pid), Offset: address}
-	if m.File != (event.File{}) {
+	f := profile.Frame{Binary: w.binary(m, life), Offset: address}
+	if m.ID() != (event.FileID{}) {
 		f.Offset = address - m.Start + m.Offset
 	}
 	return f
 }
 
-func (w *window) binary(m *event.Mapping, pid uint32) profile.BinaryID {
+func (w *window) binary(m *event.Mapping, life *process.Life) profile.BinaryID {
 	if id, ok := w.known[m]; ok {
 		return id
 	}
-	key := binaryKey{file: m.File}
-	if m.File == (event.File{}) {
+	key := binaryKey{file: w.code.id(m)}
+	if key.file == (event.FileID{}) {
 		key.name = m.Path
 	}
 	id, ok := w.numbers[key]
@@ -94,7 +93,7 @@ func (w *window) binary(m *event.Mapping, pid uint32) profile.BinaryID {
 		id = firstMapped + profile.BinaryID(len(w.mapped))
 		w.mapped = append(w.mapped, m)
 		w.numbers[key] = id
-		w.code.want(pid, m)
+		w.code.want(key.file, m, life)
 	}
 	w.known[m] = id
 	return id

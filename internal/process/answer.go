@@ -3,7 +3,11 @@
 
 package process
 
-import "github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+import (
+	"cmp"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+)
 
 // Answer is what /proc said. All of it was read through one handle of the
 // process's directory.
@@ -15,6 +19,8 @@ type Answer struct {
 	StartTick uint64
 	// Image is nil if it could not be read.
 	Image *Image
+	// Mappings are the executable ones, ascending and without overlap.
+	Mappings []event.Mapping
 	// Gone: /proc had no such process.
 	Gone bool
 }
@@ -71,6 +77,10 @@ func (t *Table) judge(in *instance, a *Answer) outcome {
 		return refusedExec
 	}
 	l.see(a.Image, a.From, a.To)
+	if mem := t.change(l); mem.read < a.From {
+		t.stats.MappedRefused += uint64(mem.take(a.Mappings, a.From, a.To, l.fed))
+		mem.executable = cmp.Or(a.Image.Executable, mem.executable)
+	}
 	return accepted
 }
 
@@ -79,7 +89,7 @@ func (t *Table) judge(in *instance, a *Answer) outcome {
 func (t *Table) readLife(in *instance, a *Answer) *Life {
 	if n := in.newest(); a.From > 0 && (n == nil || n.Generation < a.Generation) {
 		// The record of its beginning was lost or the instance is older than us.
-		t.insert(in, a.Generation, 0, a.From-1)
+		t.insert(in, a.Generation, 0, a.From-1).fed = a.To
 	}
 	i := len(in.lives) - 1
 	for ; i >= 0; i-- {

@@ -216,14 +216,14 @@ func TestQueuesAreBounded(t *testing.T) {
 }
 
 func TestFind(t *testing.T) {
-	im := &Image{Mappings: []event.Mapping{{Start: 10, End: 20}, {Start: 20, End: 30}, {Start: 40, End: 50}}}
+	m := &memory{}
+	m.take([]event.Mapping{{Start: 10, End: 20}, {Start: 20, End: 30}, {Start: 40, End: 50}}, 7, 8, 0)
 	for addr, want := range map[uint64]uint64{9: 0, 10: 10, 19: 10, 20: 20, 30: 0, 39: 0, 40: 40, 49: 40, 50: 0} {
-		m, ok := im.Find(addr)
-		require.Equal(t, want != 0, ok, addr)
-		if ok {
-			require.Equal(t, want, m.Start)
+		found := m.find(addr, 5)
+		require.Equal(t, want != 0, found != nil, addr)
+		if found != nil {
+			require.Equal(t, want, found.Start)
 		}
 	}
-	_, ok := (*Image)(nil).Find(1)
-	require.False(t, ok)
+	require.Nil(t, (*memory)(nil).find(1, 1))
 }

@@ -12,13 +12,22 @@ func (t *Table) apply(r *event.Lifecycle) {
 	case event.Fork:
 		t.fork(r)
 	case event.Exec:
-		if t.begin(r) == nil {
-			t.skipped = max(t.skipped, r.KTime)
-		}
+		t.exec(r)
 	case event.Exit:
 		t.exit(r.Proc, r.KTime)
 	case event.Free:
 		t.free(r.Proc, r.KTime)
+	}
+}
+
+func (t *Table) exec(r *event.Lifecycle) {
+	l := t.begin(r)
+	if l == nil {
+		t.skipped = max(t.skipped, r.KTime)
+		return
+	}
+	if l.memory == nil || l.memory.proven < r.KTime {
+		l.memory = begun(r.KTime)
 	}
 }
 
@@ -30,6 +39,9 @@ func (t *Table) fork(r *event.Lifecycle) {
 	}
 	l.Worker = r.Worker
 	in := l.owner
+	if l.memory != nil && l.memory.proven == 0 {
+		l.memory = nil // of who had the PID before
+	}
 	for _, l := range in.lives {
 		l.Parent = r.Parent
 	}
@@ -113,7 +125,7 @@ func (t *Table) create(p event.ProcID, k event.KTime) *instance {
 	if !t.makeRoom() {
 		return nil
 	}
-	if t.pids[p.PID] > 0 {
+	if t.pids[p.PID].instances > 0 {
 		t.stats.PIDReuses++
 	}
 	in := &instance{proc: p, born: k}
@@ -127,16 +139,22 @@ func (t *Table) create(p event.ProcID, k event.KTime) *instance {
 // add enters the instance, with the exit its ghost remembers.
 func (t *Table) add(in *instance) {
 	t.instances[in.proc] = in
-	t.pids[in.proc.PID]++
+	p := t.pids[in.proc.PID]
+	p.instances++
+	t.pids[in.proc.PID] = p
 	if x, ok := t.ghosts[in.proc]; ok {
 		in.exit = x
 		delete(t.ghosts, in.proc)
 	}
 }
 
-// insert makes a life and lists the instance for Evict if it now has several.
+// insert makes a life. With the first the instance may own its PID, with several it
+// is listed for Evict.
 func (t *Table) insert(in *instance, g event.Generation, lo, hi event.KTime) *Life {
 	l := in.insert(g, lo, hi)
+	if len(in.lives) == 1 {
+		t.own(in)
+	}
 	if len(in.lives) > 1 && !in.several {
 		in.several = true
 		t.several = append(t.several, in)

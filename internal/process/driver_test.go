@@ -29,6 +29,10 @@ type driver struct {
 	listed   []Task
 	listedAt event.KTime
 	images   int
+	// found and missed count hits whose memory the table could tell, and could not.
+	found, missed int
+	// losing: records of mappings are lost.
+	losing bool
 }
 
 func newDriver(t *rapid.T, s Settings) *driver {
@@ -42,7 +46,7 @@ func newDriver(t *rapid.T, s Settings) *driver {
 func (d *driver) step() {
 	d.pass()
 	p := d.any()
-	switch d.rnd.IntN(16) {
+	switch d.rnd.IntN(19) {
 	case 0, 1:
 		d.fork()
 	case 2:
@@ -62,6 +66,10 @@ func (d *driver) step() {
 			p.version = d.newVersion() // maps a library
 			d.know(p)
 		}
+	case 16, 17, 18:
+		if p != nil && !p.exiting && !p.inExec {
+			d.remap(p)
+		}
 	case 9:
 		d.deliver(0)
 	case 10:
@@ -70,6 +78,17 @@ func (d *driver) step() {
 		}
 	default:
 		d.procfs()
+	}
+}
+
+func (d *driver) remap(p *proc) {
+	switch d.rnd.IntN(8) {
+	case 0:
+		d.munmap(p)
+	case 1:
+		d.mremap(p)
+	default:
+		d.mmap(p)
 	}
 }
 
@@ -121,6 +140,7 @@ func (d *driver) deliver(w event.KTime) {
 	}
 	d.records = late
 	d.table.Observe(batch)
+	d.deliverMapped(w)
 	waiting := d.samples[:0]
 	for _, s := range d.samples {
 		if s.KTime > w && d.chance(2) {
@@ -133,6 +153,24 @@ func (d *driver) deliver(w event.KTime) {
 		d.held = append(d.held, s)
 	}
 	d.samples = waiting
+}
+
+func (d *driver) deliverMapped(w event.KTime) {
+	d.rnd.Shuffle(len(d.mapped), func(i, j int) { d.mapped[i], d.mapped[j] = d.mapped[j], d.mapped[i] })
+	late := d.mapped[:0]
+	var batch []event.Mapped
+	for _, m := range d.mapped {
+		if m.KTime <= w || d.chance(2) {
+			batch = append(batch, m)
+		} else {
+			late = append(late, m)
+		}
+	}
+	d.mapped = late
+	d.table.ObserveMapped(batch)
+	if d.losing {
+		d.table.Doubt(d.now)
+	}
 }
 
 // complete runs one round at a watermark between the last one and now.
@@ -189,8 +227,29 @@ func (d *driver) attribute(s *event.Sample) {
 		ok := truth.versions[im.Executable] && truth.versions[im.ContainerID]
 		require.True(d.t, ok, "%v shows the image of another: %v", key, im)
 	}
-	if d.chance(4) {
+	if len(s.User) > 0 {
+		d.locate(l, s)
+	}
+}
+
+// locate holds what the table says of where a sample hit against what was there.
+func (d *driver) locate(l *Life, s *event.Sample) {
+	hit := d.hits[hitKey{s.Proc, s.KTime}]
+	got, ok := finds(l, s)
+	switch {
+	case !ok:
+		d.missed++
 		d.table.Missed(l, s)
+		known := !d.losing && !d.limited && d.truth[lifeKey{s.Proc, s.Generation}].recorded
+		require.False(d.t, known && hit.slot < slots, "%v at %d lies in nothing", hit, s.KTime)
+	case d.losing:
+		d.found++
+		if d.exactImages {
+			require.True(d.t, d.truth[lifeKey{s.Proc, s.Generation}].held[got], "%v was never there", got)
+		}
+	case d.exactImages:
+		d.found++
+		require.Equal(d.t, hit, got)
 	}
 }
 
@@ -221,7 +280,8 @@ func (d *driver) requireEmpty() {
 	require.Empty(d.t, t.ghosts)
 	require.Empty(d.t, t.dead)
 	require.Empty(d.t, t.several)
-	require.Empty(d.t, t.records.waiting)
+	require.Empty(d.t, t.records.all)
+	require.Empty(d.t, t.mapped.all)
 	s := t.Stats()
 	require.Zero(d.t, s.Live+s.Exiting+s.Zombie)
 }

@@ -115,8 +115,12 @@ func (t *Table) remove(in *instance) {
 	t.eviction.Gone = append(t.eviction.Gone, in.lives...)
 	in.lives = nil // dropSuperseded unlists it
 	delete(t.instances, in.proc)
-	if n := t.pids[in.proc.PID]; n > 1 {
-		t.pids[in.proc.PID] = n - 1
+	p := t.pids[in.proc.PID]
+	if p.owner == in {
+		p.owner = nil
+	}
+	if p.instances--; p.instances > 0 {
+		t.pids[in.proc.PID] = p
 	} else {
 		delete(t.pids, in.proc.PID)
 	}

@@ -23,7 +23,12 @@ type host struct {
 	version int
 
 	records []event.Lifecycle // not delivered yet
+	mapped  []event.Mapped    // not delivered yet
 	samples []event.Sample    // not delivered yet
+	// hits are what samples hit.
+	hits map[hitKey]content
+	// losesMapped makes records of mappings vanish.
+	losesMapped func() bool
 	// slow: it may take an exec any time from its stamp to the new generation, as
 	// if preempted there; else less than settle.
 	slow bool
@@ -44,6 +49,10 @@ type truth struct {
 	parent   event.ProcID
 	comm     event.Comm
 	stamped  event.KTime // the exec that ended it, or zero
+	// held is what each slot of its memory ever held.
+	held map[content]bool
+	// recorded: all that it mapped was recorded.
+	recorded bool
 }
 
 type proc struct {
@@ -54,11 +63,13 @@ type proc struct {
 	// inExec: the update lock is held, reads of /proc wait. stamped: the Exec
 	// record is out, but the generation has not been counted up.
 	inExec, stamped bool
+	space           space
 }
 
 func newHost(seed uint64, pids int) *host {
 	return &host{rnd: rand.New(rand.NewPCG(seed, 1)), now: 1_000_000_000, pids: make([]*proc, pids),
-		truth: map[lifeKey]*truth{}, loses: func(event.Kind) bool { return false }}
+		truth: map[lifeKey]*truth{}, hits: map[hitKey]content{},
+		loses: func(event.Kind) bool { return false }, losesMapped: func() bool { return false }}
 }
 
 func (h *host) chance(n int) bool { return h.rnd.IntN(n) == 0 }
@@ -105,7 +116,7 @@ func (h *host) newVersion() string {
 func (h *host) know(p *proc) *truth {
 	k := lifeKey{p.id, p.gen}
 	if h.truth[k] == nil {
-		h.truth[k] = &truth{versions: map[string]bool{}}
+		h.truth[k] = &truth{versions: map[string]bool{}, held: map[content]bool{}}
 	}
 	h.truth[k].versions[p.version] = true
 	return h.truth[k]
@@ -129,11 +140,17 @@ func (h *host) fork() *proc {
 		for v := range h.know(parent).versions { // what was true up to the fork
 			t.versions[v] = true
 		}
+		p.space = parent.space.fork()
+		for c := range h.know(parent).held {
+			t.held[c] = true
+		}
 	} else {
 		p.gen, p.version = event.Generation(h.rnd.IntN(3)), h.newVersion()
 	}
 	t := h.know(p)
 	t.parent, t.comm = r.Parent, r.Comm
+	p.space.hold(t)
+	t.recorded = p.space.known
 	r.Generation = p.gen
 	h.pids[at] = p
 	h.record(r)
@@ -156,6 +173,8 @@ func (h *host) exec(p *proc) {
 		p.gen, p.version = p.gen+1, h.newVersion()
 		t := h.know(p)
 		t.parent, t.comm = old.parent, event.Comm{'e'}
+		p.space, t.recorded = space{known: true}, true
+		h.mmap(p)
 	}
 }
 
@@ -209,6 +228,8 @@ func (h *host) sample(p *proc) {
 		s.UserStack = event.UserExit
 	case p.inExec:
 		s.UserStack = event.UserExec
+	default:
+		h.hit(p, &s)
 	}
 	h.samples = append(h.samples, s)
 }
@@ -220,6 +241,7 @@ type read struct {
 	of     *proc
 	looks  int
 	seen   [2]string
+	maps   []event.Mapping
 	failed bool
 }
 
@@ -250,6 +272,7 @@ func (h *host) look(rd *read) bool {
 		rd.seen[rd.looks] = "empty" // no memory any more
 	default:
 		rd.seen[rd.looks] = p.version
+		rd.maps = append(rd.maps, p.space.show(rd.looks)...)
 	}
 	rd.looks++
 	if rd.looks < 2 && !rd.failed {
@@ -258,6 +281,7 @@ func (h *host) look(rd *read) bool {
 	rd.To = h.now
 	if !rd.failed && !h.chance(30) {
 		rd.Image = &Image{Executable: rd.seen[0], ContainerID: rd.seen[1]}
+		rd.Mappings = rd.maps
 	}
 	return true
 }

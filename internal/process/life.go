@@ -38,6 +38,11 @@ type Life struct {
 	// sight is shared with the forks of this life until either has its own.
 	// Exited ones that linger have one of their own, without mappings, or nil.
 	sight *sight
+	// memory is what it has mapped; nil: nothing is known.
+	memory *memory
+	// fed is from when on it had the records of its mappings; earlier ones found
+	// nobody.
+	fed event.KTime
 	// until is when this life parted from the owner of the sight: what was seen
 	// later is not its own. forever: it is the owner.
 	until event.KTime
@@ -59,15 +64,22 @@ func (l *Life) Image() *Image {
 	return l.sight.image
 }
 
-// Executable is the path of what this life executes, or "". It is known a bit
-// more often than Image: a fork executes the file of its parent, also when the
-// parent was read only after the fork and its mappings may have changed.
+// Executable is the path of what this life executes, or "". It is known more often
+// than Image: the first mapping of an image tells, and a fork executes the file of
+// its parent, also when the parent was read only after the fork.
 func (l *Life) Executable() string {
-	if l.sight == nil || l.sight.image == nil {
-		return ""
+	if l.sight != nil && l.sight.image != nil && l.sight.image.Executable != "" {
+		return l.sight.image.Executable
 	}
-	return l.sight.image.Executable
+	if l.memory != nil {
+		return l.memory.executable
+	}
+	return ""
 }
+
+// Find returns what was mapped executable at addr at time k, which is after the last
+// completion but one; nil: nothing, or not known.
+func (l *Life) Find(addr uint64, k event.KTime) *event.Mapping { return l.memory.find(addr, k) }
 
 // see gives the life an image of its own.
 func (l *Life) see(image *Image, from, to event.KTime) {
@@ -88,14 +100,19 @@ func (l *Life) forgetMappings() {
 	image := l.Image()
 	l.sight = nil
 	if image != nil {
-		names := *image
-		names.Mappings = nil
-		l.sight = &sight{image: &names}
+		l.sight = &sight{image: image}
+	}
+	if l.memory != nil {
+		l.memory = &memory{executable: l.memory.executable}
 	}
 }
 
 // share makes a fork at k see what its parent sees.
 func (l *Life) share(parent *Life, k event.KTime) {
+	if parent.memory != nil && (l.memory == nil || l.memory.proven == 0) {
+		parent.memory.shared = true
+		l.memory = parent.memory
+	}
 	if parent.sight == nil || l.sight == nil || l.sight.image != nil {
 		return
 	}

@@ -63,8 +63,8 @@ func (t *Table) Expect(s *event.Sample) {
 // changed since they were read. A re-read is asked for, at most one in a while.
 func (t *Table) Missed(l *Life, s *event.Sample) {
 	in := l.owner
-	if in == nil || in.newest() != l || l.stray || l.Image() == nil || s.KTime <= l.sight.from {
-		return // a read after the sample has been done already
+	if in == nil || in.newest() != l || l.stray || !t.known(l) || s.KTime <= l.memory.read {
+		return // it is read anyway, or a read after the sample has been done already
 	}
 	r := &in.reads
 	if r.flying > 0 || r.missed != 0 && s.KTime < r.missed+t.settings.ReadInterval {
@@ -78,9 +78,15 @@ func (t *Table) Missed(l *Life, s *event.Sample) {
 
 // want asks for a read if the life needs one.
 func (t *Table) want(in *instance, l *Life) {
-	if !l.Worker && !l.stray && l.Image() == nil {
+	if !l.Worker && !l.stray && !t.told(l) {
 		t.ask(in, l.Generation)
 	}
+}
+
+// told reports whether everything wanted of a life is known.
+func (t *Table) told(l *Life) bool {
+	named := l.Image() != nil || !t.settings.ReadAll && l.Executable() != ""
+	return named && t.known(l)
 }
 
 // ask queues a request if it makes sense: the instance can be read, the

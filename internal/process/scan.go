@@ -43,6 +43,7 @@ func (t *Table) scan(task *Task, to event.KTime) {
 			return // it has been replaced since
 		}
 		l = t.insert(in, task.Generation, 0, to)
+		l.fed = t.w
 		l.Worker = task.Worker
 	}
 	if l.Comm == (event.Comm{}) {

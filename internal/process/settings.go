@@ -15,9 +15,12 @@ type Settings struct {
 	ReadInterval event.KTime
 	// MaxRequests bounds the queue behind Requests (default 4096).
 	MaxRequests int
-	// MaxRecords bounds the lifecycle records that wait for their completion
-	// (default 65536).
+	// MaxRecords bounds the lifecycle records that wait for their completion, and
+	// those of mappings (default 65536 each).
 	MaxRecords int
+	// ReadAll asks for a read of /proc of every process that is sampled, because it
+	// tells something that is wanted and that records do not.
+	ReadAll bool
 }
 
 func (s Settings) orDefaults() Settings {

@@ -36,7 +36,11 @@ type Stats struct {
 	// RecordsDropped are lifecycle records beyond MaxRecords: a loss that calls
 	// for a reconciliation. RequestsDropped are asked for again by later samples.
 	RecordsDropped, RequestsDropped uint64
-	Answers                         Outcomes
+	// MappedDropped are records of mappings beyond MaxRecords, which leads to reads
+	// of /proc. MappedRefused are mappings for which a process had no room left.
+	// MappedOfNobody are those of no process that is known.
+	MappedDropped, MappedRefused, MappedOfNobody uint64
+	Answers                                      Outcomes
 }
 
 // Outcomes counts the answers of /proc by what became of them.

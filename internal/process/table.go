@@ -18,12 +18,14 @@ import "github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 type Table struct {
 	settings Settings
 	stats    Stats
-	// w is the newest completion.
-	w event.KTime
+	// w is the newest completion, settled the one before: every sample up to it has
+	// been attributed.
+	w, settled event.KTime
+	// doubted is when records of mappings were last found missing.
+	doubted event.KTime
 
 	instances map[event.ProcID]*instance
-	// pids counts the instances of each PID.
-	pids map[uint32]int
+	pids      map[uint32]pid
 	// ghosts are the exits of instances that are not in the table. A sample may
 	// bring such an instance back, and then /proc must not be believed.
 	ghosts map[event.ProcID]event.KTime
@@ -41,8 +43,9 @@ type Table struct {
 	// several lists the instances with more than one life.
 	several []*instance
 
-	records records
-	answers answers
+	records waiting[event.Lifecycle]
+	mapped  waiting[event.Mapped]
+	answers waiting[Answer]
 	// requests is a queue, drained is what Requests returned last.
 	requests, drained []Request
 	// eviction fills until Evict returns it, handed is what it returned last.
@@ -51,45 +54,61 @@ type Table struct {
 	epoch            uint64
 }
 
+// pid has how many instances of it there are and who has it now, as far as records
+// were applied.
+type pid struct {
+	instances int
+	owner     *instance
+}
+
 // New returns an empty table.
 func New(s Settings) *Table {
 	return &Table{
 		settings:  s.orDefaults(),
 		instances: map[event.ProcID]*instance{},
-		pids:      map[uint32]int{},
+		pids:      map[uint32]pid{},
 		ghosts:    map[event.ProcID]event.KTime{},
+		records:   newRecords(),
+		mapped:    newMapped(),
+		answers:   newAnswers(),
 	}
 }
 
 // Observe takes lifecycle records, in any order and ahead of W; they wait until
 // a completion covers them.
 func (t *Table) Observe(rs []event.Lifecycle) {
-	room := t.settings.MaxRecords - len(t.records.waiting)
+	room := t.settings.MaxRecords - len(t.records.all)
 	if len(rs) > room {
 		t.stats.RecordsDropped += uint64(len(rs) - room)
 		rs = rs[:room]
 	}
-	t.records.waiting = append(t.records.waiting, rs...)
+	t.records.all = append(t.records.all, rs...)
 }
 
 // Answer takes the answer to a request. It waits until a completion covers it.
-func (t *Table) Answer(a Answer) { t.answers.waiting = append(t.answers.waiting, a) }
+func (t *Table) Answer(a Answer) { t.answers.all = append(t.answers.all, a) }
 
-// Complete applies what is known up to w: lifecycle records in the order of
-// their stamps, and each answer when the table stands at the end of its read.
+// Complete applies what is known up to w: records in the order of their stamps, and
+// each answer when the table stands at the end of its read.
 func (t *Table) Complete(w event.KTime) {
-	t.w = max(t.w, w)
-	rs, as := t.records.take(t.w), t.answers.take(t.w)
-	for len(rs)+len(as) > 0 {
-		if len(as) == 0 || len(rs) > 0 && rs[0].KTime <= as[0].To {
+	t.settled, t.w = t.w, max(t.w, w)
+	rs, ms, as := t.records.take(t.w), t.mapped.take(t.w), t.answers.take(t.w)
+	for len(rs)+len(ms)+len(as) > 0 {
+		r, m, a := t.records.next(rs), t.mapped.next(ms), t.answers.next(as)
+		switch min(r, m, a) {
+		case r:
 			t.apply(&rs[0])
 			rs = rs[1:]
-			continue
+		case m:
+			t.place(&ms[0])
+			ms = ms[1:]
+		default:
+			t.decide(&as[0])
+			as = as[1:]
 		}
-		t.decide(&as[0])
-		as = as[1:]
 	}
 	t.records.drop()
+	t.mapped.drop()
 	t.answers.drop()
 }
 
@@ -114,6 +133,7 @@ func (t *Table) Attribute(s *event.Sample) *Life {
 			t.stats.Unannounced++
 		}
 		l = t.insert(in, s.Generation, 0, s.KTime)
+		l.fed = t.w
 	} else if s.KTime < l.hi {
 		l.hi = max(l.lo, s.KTime) // it had begun by then
 	}

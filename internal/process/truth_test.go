@@ -14,7 +14,7 @@ import (
 
 // What the table says is what was, and in the end nothing is left.
 func TestTruth(t *testing.T) {
-	images, accepted := 0, uint64(0)
+	images, accepted, found, missed := 0, uint64(0), 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		d := newDriver(t, Settings{ReadInterval: 1000})
 		d.slow = d.chance(4)
@@ -25,10 +25,12 @@ func TestTruth(t *testing.T) {
 		d.requireEmpty()
 		require.Zero(t, d.table.Stats().Forced)
 		images += d.images
+		found, missed = found+d.found, missed+d.missed
 		accepted += d.table.Stats().Answers.Accepted
 	})
 	require.NotZero(t, images)
-	t.Log("samples with an image:", images, "answers accepted:", accepted)
+	require.Greater(t, found, missed)
+	t.Log("samples with an image:", images, "answers accepted:", accepted, "memory found:", found, "missed:", missed)
 }
 
 // With few places identities still hold and the bound does too.
@@ -81,6 +83,8 @@ func TestTruthWithLoss(t *testing.T) {
 		// Without its exits or execs /proc cannot be judged.
 		d.exactImages = !lost[event.Exec] && !lost[event.Exit]
 		d.limited = true // comm and parent may be unknown
+		d.losing = d.chance(2)
+		d.losesMapped = func() bool { return d.losing && d.chance(3) }
 		for range rapid.IntRange(1, 400).Draw(t, "steps") {
 			d.step()
 		}

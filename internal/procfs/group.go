@@ -63,6 +63,30 @@ func (g groups) open(id event.CgroupID) (fd int, err error) {
 	return fd, err
 }
 
+// TellsContainers reports whether Container knows the containers of all processes:
+// there is no other hierarchy, and we may look groups up.
+func (r *Reader) TellsContainers() bool {
+	fd, err := openat(unix.AT_FDCWD, filepath.Join(r.root, "sys/fs/cgroup"), unix.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	var s unix.Statfs_t
+	if err := retry(func() error { return unix.Fstatfs(fd, &s) }); err != nil || s.Type != unix.CGROUP2_SUPER_MAGIC {
+		return false
+	}
+	var own unix.Stat_t
+	if err := unix.Fstat(fd, &own); err != nil {
+		return false
+	}
+	group, err := r.groups.open(event.CgroupID(own.Ino)) // kernfs: an inode's number is its id
+	if err != nil {
+		return false
+	}
+	unix.Close(group)
+	return true
+}
+
 // Container returns the ID of the innermost container that the control group is
 // of, "" if of none. No process of it need exist, but the group must. It needs
 // CAP_DAC_READ_SEARCH.

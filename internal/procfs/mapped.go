@@ -17,51 +17,102 @@ import (
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 )
 
-// OpenMapped opens the file behind a mapping that Read found, also when it has
-// been deleted since, or lies in a mount namespace where we are not.
+// OpenMapped opens the file behind a mapping, also when it has been deleted since, or
+// lies in a mount namespace where we are not. It looks where the processes have it,
+// which may be others by now, and in the host's root. is has the last word on what
+// is found; nil believes it.
 //
 // The errors are ErrNoFile, ErrReplaced and ErrGone, wrapped, or that of a system
 // call, as when neither mapping nor path exist any more. It never opens anything
-// but the file itself, so it does not wait for the other end of a FIFO and does
-// not touch a device.
-func (r *Reader) OpenMapped(pid uint32, m event.Mapping) (*os.File, error) {
-	f, err := r.openMapped(pid, m)
-	if err != nil {
-		return nil, fmt.Errorf("process %d, mapping of %q at %#x: %w", pid, m.Path, m.Start, err)
+// but a regular file, so it does not wait for the other end of a FIFO and does not
+// touch a device.
+func (r *Reader) OpenMapped(pids []uint32, m event.Mapping, is func(*os.File) bool) (*os.File, error) {
+	if m.ID() == (event.FileID{}) {
+		return nil, fmt.Errorf("mapping of %q at %#x: %w", m.Path, m.Start, ErrNoFile)
 	}
-	return f, nil
+	var errs []error
+	for _, pid := range pids {
+		f, err := r.openThrough(pid, m, is)
+		if err == nil {
+			return f, nil
+		}
+		errs = append(errs, fmt.Errorf("process %d: %w", pid, err))
+	}
+	f, err := r.verify(m, is)(openByPath(r.host, m.Path))
+	if err == nil {
+		return f, nil
+	}
+	return nil, fmt.Errorf("mapping of %q at %#x: %w", m.Path, m.Start, errors.Join(append(errs, err)...))
 }
 
-func (r *Reader) openMapped(pid uint32, m event.Mapping) (*os.File, error) {
-	if m.File == (event.File{}) {
-		return nil, ErrNoFile
-	}
+// openThrough opens the file as a process has it: by the mapping, else by its path.
+func (r *Reader) openThrough(pid uint32, m event.Mapping, is func(*os.File) bool) (*os.File, error) {
 	h, err := r.open(pid)
 	if err != nil {
 		return nil, err
 	}
 	defer h.close()
-	// First a handle, which opens nothing, then the file that the handle holds:
-	// between the two nobody can put another one there.
-	fd, err := openat(int(h), mapFile(m), unix.O_PATH)
+	if f, err := r.verify(m, is)(openat(int(h), mapFile(m), unix.O_PATH)); err == nil {
+		return f, nil
+	}
+	root, err := h.root()
 	if err != nil {
-		if fd, err = h.openByPath(m.Path); err != nil {
+		return nil, err
+	}
+	defer unix.Close(root)
+	return r.verify(m, is)(openByPath(root, m.Path))
+}
+
+// verify returns a function that opens the file behind a handle if it is the one
+// that was mapped. A handle opens nothing, and between the two nobody can put
+// another file there. It closes the handle.
+func (r *Reader) verify(m event.Mapping, is func(*os.File) bool) func(handle int, err error) (*os.File, error) {
+	return func(handle int, err error) (*os.File, error) {
+		if err != nil {
 			return nil, err
 		}
+		defer unix.Close(handle)
+		key, err := keyOf(handle, "")
+		if err != nil {
+			return nil, err
+		}
+		if m.File != (event.File{}) && !sameInode(key, m.File) {
+			return nil, ErrReplaced
+		}
+		// Not to wait for the holder of a lease is the other use of O_NONBLOCK.
+		fd, err := openat(r.proc, "self/fd/"+strconv.Itoa(handle), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY)
+		if err != nil {
+			return nil, err
+		}
+		f := os.NewFile(uintptr(fd), m.Path)
+		if !sameGeneration(f, m.File) || is != nil && !is(f) {
+			f.Close()
+			return nil, ErrReplaced
+		}
+		return f, nil
 	}
-	defer unix.Close(fd)
-	switch key, err := keyOf(fd, ""); {
-	case err != nil:
-		return nil, err
-	case key != m.File:
-		return nil, ErrReplaced
+}
+
+// sameInode compares what is known of both.
+func sameInode(found, mapped event.File) bool {
+	if mapped.ChangeTime == 0 {
+		found.ChangeTime, found.Size = 0, 0
 	}
-	// Not to wait for the holder of a lease is the other use of O_NONBLOCK.
-	open, err := openat(r.proc, "self/fd/"+strconv.Itoa(fd), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY)
-	if err != nil {
-		return nil, err
+	found.Generation = mapped.Generation
+	return found == mapped
+}
+
+// fsIocGetVersion is FS_IOC_GETVERSION (include/uapi/linux/fs.h).
+const fsIocGetVersion = 0x80087601
+
+// sameGeneration tells a file from an earlier one of its inode number. Of file
+// systems that do not tell the generation nothing is known, so it is believed.
+func sameGeneration(f *os.File, mapped event.File) bool {
+	if mapped.Generation == 0 {
+		return true
 	}
-	return os.NewFile(uintptr(open), m.Path), nil
+	generation, err := unix.IoctlGetUint32(int(f.Fd()), fsIocGetVersion)
+	return err != nil || uint64(generation) == mapped.Generation
 }
 
 // mapFile is the name of a mapping in map_files (fs/proc/base.c, dname_to_vma_addr,
@@ -73,20 +124,15 @@ func mapFile(m event.Mapping) string {
 	return string(strconv.AppendUint(b, m.End, 16))
 }
 
-// openByPath returns a handle of a path as the process sees it. Links in the path
-// must lead where they lead for the process, not into our own tree; that is what
+// openByPath returns a handle of a path below a root. Links in the path must lead
+// where they lead for who has that root, not into our own tree; that is what
 // RESOLVE_IN_ROOT is for (>= 5.6).
-func (h handle) openByPath(path string) (int, error) {
+func openByPath(root int, path string) (int, error) {
 	if !strings.HasPrefix(path, "/") {
 		return -1, ErrNoFile
 	}
-	root, err := h.root()
-	if err != nil {
-		return -1, err
-	}
-	defer unix.Close(root)
 	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
-	fd := -1
+	fd, err := -1, error(nil)
 	for range 10 { // EAGAIN: a rename somewhere, the kernel cannot rule out an escape
 		err = retry(func() (err error) {
 			fd, err = unix.Openat2(root, path, &how)

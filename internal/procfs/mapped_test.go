@@ -31,7 +31,7 @@ func TestOpenMapped(t *testing.T) {
 		p, err := r.Read(c.pid)
 		require.NoError(t, err)
 		assert.Equal(t, path, p.Executable)
-		f, err := r.OpenMapped(c.pid, programMapping(t, p))
+		f, err := r.OpenMapped([]uint32{c.pid}, programMapping(t, p), nil)
 		require.NoError(t, err)
 		defer f.Close()
 		got, err := io.ReadAll(f)
@@ -73,16 +73,16 @@ func TestReplaced(t *testing.T) {
 	} {
 		other := m
 		change(&other.File)
-		_, err = r.OpenMapped(c.pid, other)
+		_, err = r.OpenMapped([]uint32{c.pid}, other, nil)
 		assert.ErrorIs(t, err, ErrReplaced, name)
 	}
 	// For real: the inode changes, which its ctime shows.
 	require.NoError(t, os.Chmod(path, 0o755))
-	_, err = r.OpenMapped(c.pid, m)
+	_, err = r.OpenMapped([]uint32{c.pid}, m, nil)
 	assert.ErrorIs(t, err, ErrReplaced)
 
 	m.File = event.File{}
-	_, err = r.OpenMapped(c.pid, m)
+	_, err = r.OpenMapped([]uint32{c.pid}, m, nil)
 	assert.ErrorIs(t, err, ErrNoFile)
 }
 
@@ -105,7 +105,7 @@ func TestOpenByPath(t *testing.T) {
 	require.NotZero(t, m.File)
 	assert.Zero(t, h.key(m, inode+1), "another file is there now")
 
-	f, err := r.OpenMapped(pid, m)
+	f, err := r.OpenMapped([]uint32{pid}, m, nil)
 	require.NoError(t, err)
 	got, err := io.ReadAll(f)
 	require.NoError(t, err)
@@ -113,16 +113,16 @@ func TestOpenByPath(t *testing.T) {
 	assert.Equal(t, "content", string(got))
 
 	require.NoError(t, os.Remove(path))
-	_, err = r.OpenMapped(pid, m)
+	_, err = r.OpenMapped([]uint32{pid}, m, nil)
 	assert.ErrorIs(t, err, os.ErrNotExist)
 	require.NoError(t, unix.Mkfifo(path, 0o600))
-	_, err = r.OpenMapped(pid, m) // an open would wait for a writer
+	_, err = r.OpenMapped([]uint32{pid}, m, nil) // an open would wait for a writer
 	assert.ErrorIs(t, err, ErrNoFile)
 	m.Path = "/dev/zero"
-	_, err = r.OpenMapped(pid, m)
+	_, err = r.OpenMapped([]uint32{pid}, m, nil)
 	assert.ErrorIs(t, err, ErrNoFile)
 	m.Path = "[vdso]"
-	_, err = r.OpenMapped(pid, m)
+	_, err = r.OpenMapped([]uint32{pid}, m, nil)
 	assert.ErrorIs(t, err, ErrNoFile)
 }
 
@@ -139,10 +139,13 @@ func TestOpenByPathStaysInRoot(t *testing.T) {
 	fd, err := openat(unix.AT_FDCWD, dir, unix.O_PATH|unix.O_DIRECTORY)
 	require.NoError(t, err)
 	defer unix.Close(fd)
+	inside, err := handle(fd).root()
+	require.NoError(t, err)
+	defer unix.Close(inside)
 	want, err := keyOf(unix.AT_FDCWD, filepath.Join(root, "etc", "passwd"))
 	require.NoError(t, err)
 	for _, name := range []string{"/absolute", "/upwards", "/../../etc/passwd"} {
-		got, err := handle(fd).openByPath(name)
+		got, err := openByPath(inside, name)
 		require.NoError(t, err)
 		key, err := keyOf(got, "")
 		unix.Close(got)

@@ -157,7 +157,12 @@ func (h handle) key(m event.Mapping, inode uint64) event.File {
 	if key, err := keyOf(int(h), mapFile(m)); err == nil {
 		return key
 	}
-	fd, err := h.openByPath(m.Path)
+	root, err := h.root()
+	if err != nil {
+		return event.File{}
+	}
+	defer unix.Close(root)
+	fd, err := openByPath(root, m.Path)
 	if err != nil {
 		return event.File{}
 	}

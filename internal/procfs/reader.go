@@ -24,7 +24,8 @@ const maxNotes = 1 << 20
 type Reader struct {
 	root    string
 	given   Given
-	proc    int // the directory, an O_PATH handle
+	host    int // the root directory, an O_PATH handle
+	proc    int // /proc, likewise
 	groups  groups
 	buffers sync.Pool
 }
@@ -37,11 +38,16 @@ func New(rootPath string, given Given) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w (root_path must be where the host's root is mounted, with its /proc)", path, err)
 	}
-	r := &Reader{root: rootPath, given: given, proc: fd}
-	r.buffers.New = func() any { return new([bufSize]byte) }
-	if err := r.check(); err != nil {
+	host, err := openat(unix.AT_FDCWD, rootPath, unix.O_PATH|unix.O_DIRECTORY)
+	if err != nil {
 		unix.Close(fd)
-		return nil, fmt.Errorf("%s %w", path, err)
+		return nil, fmt.Errorf("open %s: %w", rootPath, err)
+	}
+	r := &Reader{root: rootPath, given: given, host: host, proc: fd}
+	r.buffers.New = func() any { return new([bufSize]byte) }
+	r.groups = -1
+	if err := r.check(); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s %w", path, err), r.Close())
 	}
 	r.groups = openGroups(rootPath)
 	return r, nil
@@ -64,7 +70,9 @@ func (r *Reader) check() error {
 }
 
 // Close gives the handles back.
-func (r *Reader) Close() error { return errors.Join(r.groups.close(), unix.Close(r.proc)) }
+func (r *Reader) Close() error {
+	return errors.Join(r.groups.close(), unix.Close(r.proc), unix.Close(r.host))
+}
 
 // Kallsyms opens the kernel's symbol list. Whether it shows addresses depends on
 // the capabilities at this moment, not when it is read.

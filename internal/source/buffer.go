@@ -13,6 +13,8 @@ import (
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 )
 
 // buffer is the ring buffer of one CPU and its memory: the page of the read
@@ -23,6 +25,8 @@ type buffer struct {
 	cpu    uint32
 	ring   *ebpf.Map
 	reader *ring
+	// drained counts samples, undecoded what is no record of ours.
+	drained, undecoded uint64
 
 	consumer, producer []byte
 }
@@ -54,6 +58,23 @@ func openBuffer(cpu, size int) (_ *buffer, err error) {
 		b.producer[page:],
 	)
 	return b, nil
+}
+
+func (b *buffer) written() uint64 { return b.reader.written() }
+
+func (b *buffer) drain(limit uint64, batch *event.Batch) (position uint64, more bool) {
+	samples := len(batch.Samples)
+	b.reader.drain(limit, func(record []byte) bool {
+		if more = full(batch); more {
+			return false
+		}
+		if !decode(record, b.cpu, batch) {
+			b.undecoded++
+		}
+		return true
+	})
+	b.drained += uint64(len(batch.Samples) - samples)
+	return b.reader.position(), more
 }
 
 func (b *buffer) close() error {

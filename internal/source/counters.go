@@ -15,7 +15,13 @@ import (
 
 // Counters reads the ledger of the kernel side.
 func (k *Kernel) Counters() (Counters, error) {
-	total := Counters{Drained: k.drained, Undecoded: k.undecoded}
+	var total Counters
+	for _, c := range k.cpus {
+		total.Drained += c.buffer.drained
+		total.Undecoded += c.buffer.undecoded
+		total.Mapped += c.mapped.seen
+		total.MappedLost += c.mapped.missed()
+	}
 	// Before the counts: what fires in between must not look as if it had not.
 	now := k.Now()
 	taken := make([]uint64, k.possible)

@@ -21,6 +21,7 @@ import (
 type cpu struct {
 	id     int
 	buffer *buffer
+	mapped *sideband
 	clock  *clock // nil while the CPU is offline
 	// retired is how often the clocks it had before should have fired.
 	retired uint64
@@ -51,7 +52,7 @@ func (k *Kernel) follow(online []int) error {
 	}
 	for _, id := range online {
 		if !slices.ContainsFunc(k.cpus, func(c *cpu) bool { return c.id == id }) {
-			errs = append(errs, k.addBuffer(id))
+			errs = append(errs, k.addLate(id))
 		}
 	}
 	for _, c := range k.cpus {
@@ -67,15 +68,34 @@ func (k *Kernel) addBuffer(id int) error {
 	if err != nil {
 		return err
 	}
-	if err := k.objects.Rings.Put(b.cpu, b.ring); err != nil {
-		return errors.Join(fmt.Errorf("give CPU %d its ring buffer: %w", id, err), b.close())
+	mapped, err := openSideband(id)
+	if err != nil {
+		return errors.Join(err, b.close())
 	}
-	k.cpus = append(k.cpus, &cpu{id: id, buffer: b})
+	if err := k.objects.Rings.Put(b.cpu, b.ring); err != nil {
+		return errors.Join(fmt.Errorf("give CPU %d its ring buffer: %w", id, err), b.close(), mapped.close())
+	}
+	k.cpus = append(k.cpus, &cpu{id: id, buffer: b, mapped: mapped})
+	k.outlets = append(k.outlets, b, mapped)
+	return nil
+}
+
+// addLate adds a CPU that came online while we ran: what was mapped there until now
+// went unseen.
+func (k *Kernel) addLate(id int) error {
+	if err := k.addBuffer(id); err != nil {
+		return err
+	}
+	k.cpus[len(k.cpus)-1].mapped.retired = 1
+	k.cpus[len(k.cpus)-1].mapped.lost = 1
 	return nil
 }
 
 // sample starts the clock of a CPU.
 func (k *Kernel) sample(c *cpu) error {
+	if err := c.mapped.resume(); err != nil {
+		return err
+	}
 	clock, err := openClock(c.id, k.settings.Period(), k.objects.SampleCpu)
 	if err != nil {
 		return err
@@ -84,15 +104,16 @@ func (k *Kernel) sample(c *cpu) error {
 	return nil
 }
 
-// retire ends the clock of a CPU, if it has one.
+// retire ends the events of a CPU, if it has any.
 func (c *cpu) retire() error {
+	err := c.mapped.retire()
 	if c.clock == nil {
-		return nil
+		return err
 	}
-	expected, err := c.clock.stop()
+	expected, stopErr := c.clock.stop()
 	c.retired += expected
 	c.clock = nil
-	return err
+	return errors.Join(err, stopErr)
 }
 
 // missed is how often the sampler should have run by now and did not, after it

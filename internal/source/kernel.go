@@ -22,8 +22,10 @@ type Kernel struct {
 	settings Settings
 	objects  *objects
 	hooks    *hooks
-	// cpus are those that have been online, in the order of their buffers.
+	// cpus are those that have been online.
 	cpus []*cpu
+	// outlets are their buffers.
+	outlets []outlet
 	// spare is the first buffer: also the element that Barrier updates.
 	spare *buffer
 	// online is the kernel's list of CPUs when it was last looked at.
@@ -31,8 +33,16 @@ type Kernel struct {
 	// possible is how many CPUs there may be.
 	possible int
 	closed   bool
+}
 
-	drained, undecoded uint64
+// outlet is a buffer that the kernel writes and we drain. Positions are in bytes
+// since its creation.
+type outlet interface {
+	written() uint64
+	// drain appends what there is up to the position limit to the batch. It returns
+	// how far the buffer has been read, and whether the batch is full and there is
+	// more.
+	drain(limit uint64, batch *event.Batch) (position uint64, more bool)
 }
 
 // Open loads the programs, proves that the barrier waits on this kernel and
@@ -85,12 +95,12 @@ func (k *Kernel) open() (err error) {
 func (k *Kernel) Now() event.KTime { return preflight.Now() }
 
 // Buffers is the number of buffers to drain. It only grows, by UpdateCPUs.
-func (k *Kernel) Buffers() int { return len(k.cpus) }
+func (k *Kernel) Buffers() int { return len(k.outlets) }
 
 // Heads reads how far each buffer has been written.
 func (k *Kernel) Heads(heads []uint64) {
-	for i, c := range k.cpus {
-		heads[i] = c.buffer.reader.written()
+	for i, o := range k.outlets {
+		heads[i] = o.written()
 	}
 }
 
@@ -98,19 +108,7 @@ func (k *Kernel) Heads(heads []uint64) {
 // returns how far the buffer has been read. It reports whether the batch is full
 // and more may be had with another.
 func (k *Kernel) Drain(buffer int, limit uint64, batch *event.Batch) (position uint64, more bool) {
-	b := k.cpus[buffer].buffer
-	samples := len(batch.Samples)
-	b.reader.drain(limit, func(record []byte) bool {
-		if more = full(batch); more {
-			return false
-		}
-		if !decode(record, b.cpu, batch) {
-			k.undecoded++
-		}
-		return true
-	})
-	k.drained += uint64(len(batch.Samples) - samples)
-	return b.reader.position(), more
+	return k.outlets[buffer].drain(limit, batch)
 }
 
 // Barrier returns once every program that was running when it was called has
@@ -143,7 +141,7 @@ func (k *Kernel) Close() error {
 	k.closed = true
 	errs := []error{k.Stop()}
 	for _, c := range k.cpus {
-		errs = append(errs, c.buffer.close())
+		errs = append(errs, c.buffer.close(), c.mapped.close())
 	}
 	if k.objects != nil {
 		errs = append(errs, k.objects.Close())

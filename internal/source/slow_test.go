@@ -89,6 +89,7 @@ func (s *slow) attach(t *testing.T, cpus []int, probed string) {
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, l.Close()) })
 	}
+	mountTracefs(t)
 	keep(link.AttachRawTracepoint(link.RawTracepointOptions{Name: "sys_enter", Program: s.SlowRawTracepoint}))
 	keep(link.Tracepoint("raw_syscalls", "sys_exit", s.SlowTracepoint, nil))
 	executable, err := link.OpenExecutable(probed)
@@ -102,6 +103,18 @@ func (s *slow) attach(t *testing.T, cpus []int, probed string) {
 			require.NoError(t, err)
 		})
 	}
+}
+
+// mountTracefs mounts what attaches to tracepoints by number need, until the test
+// ends: distributions do that themselves.
+func mountTracefs(t *testing.T) {
+	t.Helper()
+	const dir = "/sys/kernel/tracing"
+	if _, err := os.Stat(dir + "/events"); err == nil {
+		return
+	}
+	require.NoError(t, unix.Mount("tracefs", dir, "tracefs", 0, ""))
+	t.Cleanup(func() { require.NoError(t, unix.Unmount(dir, unix.MNT_DETACH)) })
 }
 
 // onCPUForever runs a command there until the test ends.

@@ -45,6 +45,8 @@ type Counters struct {
 	Undecoded uint64
 	// Drained counts samples read from the buffers.
 	Drained uint64
+	// Mapped counts records of mappings, MappedLost those known to be missing.
+	Mapped, MappedLost uint64
 }
 
 // Taken is the number of runs of the sampler.
@@ -93,5 +95,5 @@ const BatchSamples = 4096
 
 // full reports whether a batch should be handed on before it grows further.
 func full(b *event.Batch) bool {
-	return len(b.Samples) >= BatchSamples || len(b.Lifecycle) >= BatchSamples
+	return len(b.Samples) >= BatchSamples || len(b.Lifecycle) >= BatchSamples || len(b.Mapped) >= BatchSamples
 }

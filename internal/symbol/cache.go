@@ -15,13 +15,13 @@ type Cache struct {
 	limit   int
 	bytes   int
 	evicted uint64
-	entries map[event.File]*entry
+	entries map[event.FileID]*entry
 	// used is the head of a ring: next is the most recently used entry.
 	used entry
 }
 
 type entry struct {
-	key        event.File
+	key        event.FileID
 	file       *File
 	bytes      int
 	next, prev *entry
@@ -29,13 +29,13 @@ type entry struct {
 
 // NewCache makes a cache of at most limit bytes.
 func NewCache(limit int) *Cache {
-	c := &Cache{limit: limit, entries: make(map[event.File]*entry)}
+	c := &Cache{limit: limit, entries: make(map[event.FileID]*entry)}
 	c.used.next, c.used.prev = &c.used, &c.used
 	return c
 }
 
 // Get returns the file and counts as use of it.
-func (c *Cache) Get(k event.File) (*File, bool) {
+func (c *Cache) Get(k event.FileID) (*File, bool) {
 	e, ok := c.entries[k]
 	if !ok {
 		return nil, false
@@ -47,7 +47,7 @@ func (c *Cache) Get(k event.File) (*File, bool) {
 
 // Put keeps the file, replacing one of the same key. To make room it evicts
 // others, and f itself if it alone exceeds the limit.
-func (c *Cache) Put(k event.File, f *File) {
+func (c *Cache) Put(k event.FileID, f *File) {
 	if e, ok := c.entries[k]; ok {
 		c.drop(e)
 	}

@@ -19,13 +19,14 @@ func hashOnly(t testing.TB, text string) *File {
 	return f
 }
 
+func key(i uint64) event.FileID { return event.FileID{File: event.File{Inode: i}} }
+
 func TestCache(t *testing.T) {
 	f := hashOnly(t, "x")
 	one := NewCache(1 << 20)
-	one.Put(event.File{}, f)
+	one.Put(event.FileID{}, f)
 	size := one.Bytes()
 	c := NewCache(3 * size)
-	key := func(i uint64) event.File { return event.File{Inode: i} }
 	for i := range uint64(3) {
 		c.Put(key(i), f)
 	}
@@ -50,11 +51,11 @@ func TestCache(t *testing.T) {
 func TestCacheFileTooLarge(t *testing.T) {
 	f := hashOnly(t, "x")
 	c := NewCache(2 * (f.Bytes() + 200))
-	c.Put(event.File{Inode: 1}, f)
-	c.Put(event.File{Inode: 2}, &File{functions: table{text: string(make([]byte, 1<<16))}})
-	_, ok := c.Get(event.File{Inode: 2})
+	c.Put(key(1), f)
+	c.Put(key(2), &File{functions: table{text: string(make([]byte, 1<<16))}})
+	_, ok := c.Get(key(2))
 	assert.False(t, ok)
-	_, ok = c.Get(event.File{Inode: 1})
+	_, ok = c.Get(key(1))
 	assert.True(t, ok)
 	assert.Equal(t, uint64(1), c.Evicted())
 }
@@ -65,7 +66,7 @@ func TestCacheStaysInBounds(t *testing.T) {
 		c := NewCache(limit)
 		put := 0
 		for _, n := range rapid.SliceOfN(rapid.IntRange(0, 2000), 0, 50).Draw(t, "sizes") {
-			k := event.File{Inode: uint64(n % 7)}
+			k := key(uint64(n % 7))
 			if _, ok := c.Get(k); !ok {
 				put++
 			}

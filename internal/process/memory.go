@@ -1,0 +1,222 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+package process
+
+import (
+	"cmp"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+)
+
+// maxRegions bounds what is known of one memory, now and formerly.
+const (
+	maxRegions = 16384
+	maxFormer  = 4096
+)
+
+// memory is what the executable memory of an image held, and when. A process and
+// its forks share one until either of them changes it.
+type memory struct {
+	// regions are those of now, ascending and disjoint.
+	regions []*region
+	// former are those that ended after the last completion.
+	former []former
+	shared bool
+	// proven: whatever was mapped from then on is known, because the image began
+	// then, or /proc was read. Zero: a part only is known.
+	proven event.KTime
+	// read is when the last read of /proc began that was taken over.
+	read event.KTime
+	// executable is the path of the program; fresh: its mapping comes next.
+	executable string
+	fresh      bool
+}
+
+// region is a mapping from a moment on. It does not change.
+type region struct {
+	event.Mapping
+	since event.KTime
+}
+
+type former struct {
+	*region
+	until event.KTime
+}
+
+// begun is the memory of an image that begins at k.
+func begun(k event.KTime) *memory { return &memory{proven: k, fresh: true} }
+
+// find returns what was mapped at addr at time k; nil: nothing, or not known.
+func (m *memory) find(addr uint64, k event.KTime) *event.Mapping {
+	if m == nil {
+		return nil
+	}
+	if i := m.above(addr); i < len(m.regions) {
+		if r := m.regions[i]; r.Start <= addr && r.since <= k {
+			return &r.Mapping
+		}
+	}
+	for i := len(m.former) - 1; i >= 0; i-- {
+		f := m.former[i]
+		if f.Start <= addr && addr < f.End && f.since <= k && k < f.until {
+			return &f.Mapping
+		}
+	}
+	return nil
+}
+
+// above is the index of the first region that ends above addr.
+func (m *memory) above(addr uint64) int {
+	return sort.Search(len(m.regions), func(i int) bool { return m.regions[i].End > addr })
+}
+
+// own returns the memory to change: a copy if it is shared.
+func (m *memory) own() *memory {
+	if !m.shared {
+		return m
+	}
+	c := *m
+	c.regions, c.former, c.shared = slices.Clone(m.regions), slices.Clone(m.former), false
+	return &c
+}
+
+// put maps a region in place of what it overlaps. It returns how many regions, new
+// or former, there was no room for.
+func (m *memory) put(r *region) (refused int) {
+	i := m.above(r.Start)
+	j := i
+	for j < len(m.regions) && m.regions[j].Start < r.End {
+		j++
+	}
+	switch {
+	case j == i && len(m.regions) >= maxRegions:
+		return 1
+	case j == i+1 && m.regions[i].Mapping == r.Mapping:
+		return 0 // such as a protection that was changed back
+	}
+	pieces := make([]*region, 0, 3)
+	if i < j && m.regions[i].Start < r.Start {
+		pieces = append(pieces, m.regions[i].cut(m.regions[i].Start, r.Start))
+	}
+	pieces = append(pieces, r)
+	if i < j && m.regions[j-1].End > r.End {
+		pieces = append(pieces, m.regions[j-1].cut(r.End, m.regions[j-1].End))
+	}
+	for _, old := range m.regions[i:j] {
+		refused += m.end(old, r.since)
+	}
+	m.regions = slices.Replace(m.regions, i, j, pieces...)
+	return refused
+}
+
+// cut returns the part of a region that remains.
+func (r *region) cut(start, end uint64) *region {
+	c := *r
+	if c.ID() != (event.FileID{}) {
+		c.Offset += start - c.Start
+	}
+	c.Start, c.End = start, end
+	return &c
+}
+
+func (m *memory) end(r *region, until event.KTime) (refused int) {
+	if len(m.former) >= maxFormer {
+		return 1
+	}
+	m.former = append(m.former, former{r, until})
+	return 0
+}
+
+// forget drops what ended by the completion w.
+func (m *memory) forget(w event.KTime) {
+	m.former = slices.DeleteFunc(m.former, func(f former) bool { return f.until <= w })
+}
+
+// take lays a read of /proc that took place in [from, to] below what was mapped
+// since from. What it did not find has ended by to. Records have been put here from
+// fed on. It returns how many former regions there was no room for.
+func (m *memory) take(read []event.Mapping, from, to, fed event.KTime) (refused int) {
+	before := m.regions
+	later := &memory{}
+	for _, r := range before {
+		if r.since >= from {
+			later.regions = append(later.regions, r)
+		}
+	}
+	m.regions = slices.Clone(later.regions)
+	for i := range read {
+		for _, piece := range later.gaps(read[i]) {
+			m.regions = append(m.regions, m.recognise(piece, before, from, fed))
+		}
+	}
+	slices.SortFunc(m.regions, func(a, b *region) int { return cmp.Compare(a.Start, b.Start) })
+	for _, r := range before {
+		if r.since < from && !m.has(r) {
+			refused += m.end(r, to)
+		}
+	}
+	m.proven, m.read, m.fresh = from, from, false
+	return refused
+}
+
+// gaps returns the parts of a mapping where there is no region.
+func (m *memory) gaps(whole event.Mapping) (parts []event.Mapping) {
+	r := region{Mapping: whole}
+	for i := m.above(whole.Start); i < len(m.regions) && m.regions[i].Start < whole.End; i++ {
+		if m.regions[i].Start > r.Start {
+			parts = append(parts, r.cut(r.Start, m.regions[i].Start).Mapping)
+		}
+		r = *r.cut(min(m.regions[i].End, whole.End), whole.End)
+	}
+	if r.Start < r.End {
+		parts = append(parts, r.Mapping)
+	}
+	return parts
+}
+
+// recognise returns the region that a mapping of a read is: one that is known, or a
+// new one. That was there as long as records would have told of another, unless one
+// did.
+func (m *memory) recognise(read event.Mapping, before []*region, from, fed event.KTime) *region {
+	since := fed
+	i := sort.Search(len(before), func(i int) bool { return before[i].End > read.Start })
+	if i < len(before) && before[i].Start < read.End {
+		if r := before[i]; r.same(&read) {
+			known := *r
+			if known.BuildID == "" {
+				known.File = read.File
+			}
+			return &known
+		}
+		since = from
+	}
+	for _, f := range m.former {
+		if f.Start < read.End && read.Start < f.End {
+			since = from
+		}
+	}
+	return &region{read, since}
+}
+
+// same reports whether a read shows this very region.
+func (r *region) same(read *event.Mapping) bool {
+	return r.Start == read.Start && r.End == read.End && r.Offset == read.Offset && r.Path == read.Path &&
+		(r.BuildID != "" || r.File.Inode == read.File.Inode || read.File == event.File{})
+}
+
+// has reports whether the very region is among those of now.
+func (m *memory) has(r *region) bool {
+	i := m.above(r.Start)
+	return i < len(m.regions) && m.regions[i].Start == r.Start && m.regions[i].since == r.since
+}
+
+// name takes the path of the program from its first mapping.
+func (m *memory) name(path string) {
+	if m.fresh && strings.HasPrefix(path, "/") {
+		m.executable, m.fresh = path, false
+	}
+}

@@ -1,0 +1,113 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+package process
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+)
+
+// mapped is a record of path at [start, end).
+func mapped(k event.KTime, pid uint32, start, end uint64, path string) event.Mapped {
+	return event.Mapped{KTime: k, PID: pid, Mapping: event.Mapping{Start: start, End: end, Path: path, BuildID: path}}
+}
+
+// at is the path that a life has at an address, "" if none.
+func at(l *Life, addr uint64, k event.KTime) string {
+	if m := l.Find(addr, k); m != nil {
+		return m.Path
+	}
+	return ""
+}
+
+func TestAProcessTooShortForProcIsKnown(t *testing.T) {
+	tab := New(Settings{})
+	tab.ObserveMapped([]event.Mapped{
+		mapped(13*us, a.PID, 30, 40, "/lib/ld.so"), mapped(12*us, a.PID, 10, 20, "/bin/x"),
+	})
+	exec := event.Lifecycle{Kind: event.Exec, KTime: 11 * us, Proc: a, Generation: 1}
+	round(tab, 20*us, fork(10*us, a, no, 0), exec, end(event.Exit, 14*us, a))
+	l := tab.Attribute(hit(13*us, a, 1))
+	require.Equal(t, "/bin/x", l.Executable())
+	require.Equal(t, "/bin/x", at(l, 15, 13*us))
+	require.Empty(t, at(l, 35, 12*us), "it was not there yet")
+	require.Empty(t, at(tab.Attribute(hit(10*us, a, 0)), 15, 10*us), "of the image before nothing is known")
+	require.Empty(t, tab.Requests(9), "there is nothing to ask")
+}
+
+func TestAForkHasItsParentsMemoryOfThen(t *testing.T) {
+	tab := New(Settings{})
+	tab.ObserveMapped([]event.Mapped{
+		mapped(12*us, a.PID, 10, 20, "/bin/x"), mapped(14*us, a.PID, 10, 20, "/parent"), mapped(15*us, b.PID, 30, 40, "/child"),
+	})
+	exec := event.Lifecycle{Kind: event.Exec, KTime: 11 * us, Proc: a, Generation: 1}
+	round(tab, 20*us, fork(10*us, a, no, 0), exec, fork(13*us, b, a, 1))
+	parent, child := tab.Attribute(hit(16*us, a, 1)), tab.Attribute(hit(16*us, b, 1))
+	require.Equal(t, "/parent", at(parent, 15, 16*us))
+	require.Equal(t, "/bin/x", at(parent, 15, 13*us))
+	require.Equal(t, "/bin/x", at(child, 15, 16*us))
+	require.Equal(t, "/child", at(child, 35, 16*us))
+	require.Empty(t, at(parent, 35, 16*us))
+	require.Equal(t, "/bin/x", child.Executable())
+	require.Empty(t, tab.Requests(9))
+}
+
+func TestAMappingIsWhoseThePIDWasThen(t *testing.T) {
+	tab := New(Settings{})
+	next := event.ProcID{PID: a.PID, Start: a.Start + 1}
+	tab.ObserveMapped([]event.Mapped{
+		mapped(11*us, a.PID, 10, 20, "/first"), mapped(16*us, a.PID, 10, 20, "/nobody"), mapped(21*us, a.PID, 10, 20, "/next"),
+	})
+	round(tab, 30*us, fork(10*us, a, no, 0), end(event.Exit, 15*us, a), fork(20*us, next, no, 0), end(event.Free, 25*us, a))
+	require.Equal(t, "/next", at(tab.Attribute(hit(22*us, next, 0)), 15, 22*us))
+	require.EqualValues(t, 1, tab.Stats().MappedOfNobody)
+}
+
+// Records that were lost leave doubt: what is known is read again.
+func TestDoubt(t *testing.T) {
+	tab := New(Settings{})
+	exec := func(k event.KTime, g event.Generation) event.Lifecycle {
+		return event.Lifecycle{Kind: event.Exec, KTime: k, Proc: a, Generation: g}
+	}
+	tab.ObserveMapped([]event.Mapped{mapped(12*us, a.PID, 10, 20, "/bin/x")})
+	round(tab, 20*us, fork(10*us, a, no, 0), exec(11*us, 1))
+	tab.Attribute(hit(13*us, a, 1))
+	require.Empty(t, tab.Requests(9))
+	tab.Doubt(25 * us)
+	require.Equal(t, "/bin/x", at(tab.Attribute(hit(22*us, a, 1)), 15, 22*us))
+	require.Len(t, tab.Requests(9), 1)
+	answer := saw(26*us, 27*us, a, 1, "/bin/x")
+	answer.Mappings = []event.Mapping{{Start: 10, End: 20, Path: "/lib/y"}}
+	tab.Answer(answer)
+	round(tab, 30*us)
+	l := tab.Attribute(hit(28*us, a, 1))
+	require.Equal(t, "/lib/y", at(l, 15, 28*us))
+	require.Equal(t, "/bin/x", at(l, 15, 24*us))
+	require.Empty(t, tab.Requests(9))
+	// The first mapping of an image that began in doubt may be its second.
+	tab.Doubt(45 * us)
+	tab.ObserveMapped([]event.Mapped{mapped(41*us, a.PID, 10, 20, "/lib/ld.so")})
+	round(tab, 50*us, exec(40*us, 2))
+	require.Empty(t, tab.Attribute(hit(42*us, a, 2)).Executable())
+	require.Len(t, tab.Requests(9), 1)
+}
+
+func TestTheBoundsOfAMemory(t *testing.T) {
+	m := &memory{}
+	for i := range uint64(maxRegions) {
+		require.Zero(t, m.put(&region{event.Mapping{Start: 2 * i, End: 2*i + 1}, 1}))
+	}
+	require.Equal(t, 1, m.put(&region{event.Mapping{Start: 4 * maxRegions, End: 5 * maxRegions}, 2}))
+	require.Equal(t, maxRegions-maxFormer, m.put(&region{event.Mapping{Start: 0, End: 2 * maxRegions}, 3}), "one takes the place of all")
+	require.Len(t, m.regions, 1)
+	m.forget(3)
+	require.Empty(t, m.former)
+	tab := New(Settings{MaxRecords: 1})
+	tab.ObserveMapped([]event.Mapped{mapped(1*us, 1, 1, 2, "/x"), mapped(2*us, 1, 1, 2, "/x")})
+	require.EqualValues(t, 1, tab.Stats().MappedDropped)
+	require.Equal(t, 2*us, tab.doubted)
+}

@@ -1,0 +1,114 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package source
+
+import (
+	"debug/elf"
+	"encoding/hex"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/test/workloads"
+)
+
+// gnuBuildID reads the build ID of a file with another reader than ours.
+func gnuBuildID(t *testing.T, path string) string {
+	t.Helper()
+	f, err := elf.Open(path)
+	require.NoError(t, err)
+	defer f.Close()
+	note, err := f.Section(".note.gnu.build-id").Data()
+	require.NoError(t, err)
+	return hex.EncodeToString(note[16:])
+}
+
+// drained is everything there is, taken as a round does.
+func drained(t *testing.T, k *Kernel) event.Batch {
+	t.Helper()
+	require.NoError(t, k.Barrier())
+	heads := make([]uint64, k.Buffers())
+	k.Heads(heads)
+	var all, batch event.Batch
+	for i := range heads {
+		for more := true; more; {
+			batch.Reset()
+			_, more = k.Drain(i, heads[i], &batch)
+			all.Lifecycle = append(all.Lifecycle, batch.Lifecycle...)
+			all.Mapped = append(all.Mapped, batch.Mapped...)
+		}
+	}
+	return all
+}
+
+// A program that is over at once has told of its file all the same, after its exec
+// and before its exit.
+func TestMappingsOfAProgramThatIsOver(t *testing.T) {
+	k := open(t, Settings{SamplesPerSecond: 1, PollInterval: time.Second})
+	lives := workloads.BuildRelocatedLives(t)
+	id := gnuBuildID(t, lives.Alpha)
+	const runs = 20
+	pids := map[uint32]bool{}
+	for range runs {
+		cmd := exec.Command(lives.Alpha)
+		require.NoError(t, cmd.Run())
+		pids[uint32(cmd.Process.Pid)] = true
+	}
+	batch := drained(t, k)
+	seen := 0
+	for _, m := range batch.Mapped {
+		if !pids[m.PID] || m.Path != lives.Alpha {
+			continue
+		}
+		seen++
+		require.Equal(t, id, m.BuildID)
+		require.Zero(t, m.File)
+		require.True(t, between(&batch, m), "%+v", m)
+	}
+	require.Equal(t, runs, seen, "it has one executable segment")
+	counters, err := k.Counters()
+	require.NoError(t, err)
+	require.Zero(t, counters.MappedLost)
+	require.GreaterOrEqual(t, counters.Mapped, uint64(runs))
+}
+
+// between reports whether a mapping lies between the exec and the exit of its PID.
+func between(b *event.Batch, m event.Mapped) bool {
+	executed, exited := false, false
+	for _, r := range b.Lifecycle {
+		if r.Proc.PID == m.PID {
+			executed = executed || r.Kind == event.Exec && r.KTime < m.KTime
+			exited = exited || r.Kind == event.Exit && r.KTime < m.KTime
+		}
+	}
+	return executed && !exited
+}
+
+// What finds no room is counted.
+func TestMappingsThatAreLostAreCounted(t *testing.T) {
+	k := open(t, Settings{SamplesPerSecond: 1, PollInterval: time.Second})
+	lives := workloads.BuildLives(t)
+	counters := func() Counters {
+		c, err := k.Counters()
+		require.NoError(t, err)
+		return c
+	}
+	for range 40 { // until a CPU has had more than its buffer holds
+		lives.Run(t, "repeat 500 ( vfork ( exec %s ) )", lives.Beta)
+		if full := k.cpus[0].mapped.written(); full > sidebandSize*9/10 {
+			break
+		}
+	}
+	lives.Run(t, "repeat 500 ( vfork ( exec %s ) )", lives.Beta)
+	drained(t, k)
+	lost := counters().MappedLost
+	require.Positive(t, lost)
+	drained(t, k)
+	require.Equal(t, lost, counters().MappedLost, "what is lost is counted once")
+}

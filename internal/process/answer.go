@@ -77,10 +77,9 @@ func (t *Table) judge(in *instance, a *Answer) outcome {
 		return refusedExec
 	}
 	l.see(a.Image, a.From, a.To)
-	if mem := t.change(l); mem.read < a.From {
-		t.stats.MappedRefused += uint64(mem.take(a.Mappings, a.From, a.To, l.fed))
-		mem.executable = cmp.Or(a.Image.Executable, mem.executable)
-	}
+	memory := t.change(l)
+	t.stats.MappedRefused += uint64(memory.take(a.Mappings, a.From, a.To, l.fed))
+	memory.executable = cmp.Or(a.Image.Executable, memory.executable)
 	return accepted
 }
 

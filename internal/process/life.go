@@ -109,7 +109,7 @@ func (l *Life) forgetMappings() {
 
 // share makes a fork at k see what its parent sees.
 func (l *Life) share(parent *Life, k event.KTime) {
-	if parent.memory != nil && (l.memory == nil || l.memory.proven == 0) {
+	if parent.memory != nil && l.memory == nil {
 		parent.memory.shared = true
 		l.memory = parent.memory
 	}

@@ -67,6 +67,17 @@ func TestAMappingIsWhoseThePIDWasThen(t *testing.T) {
 	require.EqualValues(t, 1, tab.Stats().MappedOfNobody)
 }
 
+// The scan at the start may find a process before the records of who had its PID
+// before are applied.
+func TestAMappingOfWhoHadThePIDBeforeTheScan(t *testing.T) {
+	tab := New(Settings{})
+	next := event.ProcID{PID: a.PID, Start: a.Start + 1}
+	require.True(t, tab.Scan([]Task{{Proc: next}}, 20*us, 21*us))
+	tab.ObserveMapped([]event.Mapped{mapped(11*us, a.PID, 10, 20, "/first")})
+	round(tab, 30*us, fork(10*us, a, no, 0), end(event.Exit, 12*us, a), fork(15*us, next, no, 0))
+	require.Empty(t, at(tab.Attribute(hit(22*us, next, 0)), 15, 22*us))
+}
+
 // Records that were lost leave doubt: what is known is read again.
 func TestDoubt(t *testing.T) {
 	tab := New(Settings{})

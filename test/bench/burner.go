@@ -9,6 +9,8 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -27,6 +29,26 @@ func init() {
 	_ = unix.SchedSetaffinity(0, &set)
 	parent := os.Getppid()
 	for depth(20) > 0 && os.Getppid() == parent {
+	}
+	os.Exit(0)
+}
+
+// forkEvery makes this program start another one all the time, with a pause in
+// between.
+const forkEvery = "BENCH_FORK_EVERY"
+
+func init() {
+	pause, err := time.ParseDuration(os.Getenv(forkEvery))
+	if err != nil {
+		return
+	}
+	for parent := os.Getppid(); os.Getppid() == parent; {
+		pid, err := syscall.ForkExec("/bin/true", []string{"true"}, &syscall.ProcAttr{})
+		if err != nil {
+			os.Exit(1)
+		}
+		_, _ = syscall.Wait4(pid, nil, 0, nil)
+		time.Sleep(pause)
 	}
 	os.Exit(0)
 }

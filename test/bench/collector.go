@@ -72,6 +72,7 @@ func (c *collector) stop() error {
 // reading is what the kernel and the collector say at one moment.
 type reading struct {
 	cpu, bpf time.Duration
+	forks    float64 // since boot
 	metrics  map[string]float64
 	mapBytes float64
 	rssBytes float64
@@ -85,6 +86,11 @@ func (c *collector) read() (r reading, err error) {
 	if r.bpf, r.mapBytes, err = bpfUse(proc); err != nil {
 		return r, err
 	}
+	stat, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return r, err
+	}
+	r.forks = field(string(stat), "\nprocesses ")
 	status, err := os.ReadFile(proc + "/status")
 	if err != nil {
 		return r, err

@@ -9,8 +9,8 @@ import "time"
 
 // figures are what one run cost.
 type figures struct {
-	cpuPercent, microsPerSample, bpfMicrosPerSample float64
-	rssMB, mapsMB, startSeconds, lagMillis, late    float64
+	forks, cpuPercent, microsPerSample, bpfMicrosPerSample float64
+	rssMB, mapsMB, startSeconds, lagMillis, late           float64
 }
 
 func compare(c *collector, before, after reading, d time.Duration) figures {
@@ -19,6 +19,7 @@ func compare(c *collector, before, after reading, d time.Duration) figures {
 	samples := after.metrics["samples_taken"] - before.metrics["samples_taken"] -
 		after.metrics["samples_filtered"] + before.metrics["samples_filtered"]
 	return figures{
+		forks:              (after.forks - before.forks) / d.Seconds(),
 		cpuPercent:         100 * cpu / d.Seconds(),
 		microsPerSample:    1e6 * cpu / samples,
 		bpfMicrosPerSample: 1e6 * bpf / samples,

@@ -33,8 +33,10 @@ func main() {
 type load struct {
 	name string
 	hz   int
-	// burners each keep one CPU busy.
-	burners int
+	// burners each keep one CPU busy, forkers each start programs.
+	burners, forkers int
+	// pause is how long a forker waits after each program.
+	pause time.Duration
 }
 
 func run() error {
@@ -54,7 +56,14 @@ func run() error {
 	}
 	heading(*runs, *duration)
 	cpus := runtime.NumCPU()
-	for _, l := range []load{{"quiet", 19, 0}, {"busy", 19, cpus}, {"quiet", 97, 0}, {"busy", 97, cpus}, {"busy", 997, cpus}, {"busy", 4999, cpus}} {
+	for _, l := range []load{
+		{name: "quiet", hz: 19}, {name: "busy", hz: 19, burners: cpus},
+		{name: "quiet", hz: 97}, {name: "busy", hz: 97, burners: cpus},
+		{name: "busy", hz: 997, burners: cpus}, {name: "busy", hz: 4999, burners: cpus},
+		{name: "programs", hz: 19, forkers: cpus, pause: time.Millisecond},
+		{name: "programs", hz: 97, forkers: cpus, pause: time.Millisecond},
+		{name: "programs", hz: 97, forkers: cpus},
+	} {
 		var all []figures
 		for range *runs {
 			f, err := measure(*binary, burner, l, *duration)
@@ -70,11 +79,18 @@ func run() error {
 
 // measure runs the collector once.
 func measure(binary, burner string, l load, d time.Duration) (f figures, err error) {
+	var roles []string
 	for cpu := range l.burners {
+		roles = append(roles, fmt.Sprintf("%s=%d", burnOn, cpu))
+	}
+	for range l.forkers {
+		roles = append(roles, fmt.Sprintf("%s=%s", forkEvery, l.pause))
+	}
+	for _, role := range roles {
 		cmd := exec.Command(burner)
-		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", burnOn, cpu))
+		cmd.Env = append(os.Environ(), role)
 		if err := cmd.Start(); err != nil {
-			return f, fmt.Errorf("start a burner: %w", err)
+			return f, fmt.Errorf("start %s: %w", role, err)
 		}
 		defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
 	}
@@ -120,8 +136,8 @@ func heading(runs int, d time.Duration) {
 	commit, _ := exec.Command("git", "describe", "--always", "--dirty").Output()
 	fmt.Printf("Commit %s, Linux %s, %d CPUs, median of %d runs of %s each.\n\n",
 		strings.TrimSpace(string(commit)), unix.ByteSliceToString(name.Release[:]), runtime.NumCPU(), runs, d)
-	fmt.Println("| load | Hz | CPU % of one core | us per sample | BPF us per sample | RSS MB | BPF maps MB | start s | largest lag ms | late |")
-	fmt.Println("|---|---|---|---|---|---|---|---|---|---|")
+	fmt.Println("| load | Hz | forks/s | CPU % of one core | us per sample | BPF us per sample | RSS MB | BPF maps MB | start s | largest lag ms | late |")
+	fmt.Println("|---|---|---|---|---|---|---|---|---|---|---|")
 }
 
 func row(l load, all []figures) string {
@@ -134,12 +150,13 @@ func row(l load, all []figures) string {
 		return values[len(values)/2]
 	}
 	perSample := func(get func(figures) float64) string {
-		if l.burners == 0 {
+		if l.burners+l.forkers == 0 {
 			return "-" // too few samples to tell
 		}
 		return fmt.Sprintf("%.1f", median(get))
 	}
-	return fmt.Sprintf("| %s | %d | %.2f | %s | %s | %.0f | %.1f | %.2f | %.0f | %.0f |", l.name, l.hz,
+	return fmt.Sprintf("| %s | %d | %.0f | %.2f | %s | %s | %.0f | %.1f | %.2f | %.0f | %.0f |", l.name, l.hz,
+		median(func(f figures) float64 { return f.forks }),
 		median(func(f figures) float64 { return f.cpuPercent }),
 		perSample(func(f figures) float64 { return f.microsPerSample }),
 		perSample(func(f figures) float64 { return f.bpfMicrosPerSample }),

@@ -266,6 +266,7 @@ func (tab table) evictions(t *testing.T, within time.Duration) (all, soon uint64
 func TestLostLifecycleRecordsNeitherLeakNorLie(t *testing.T) {
 	s := fast()
 	s.SamplesPerSecond, s.RingBufferSize, s.PollInterval, s.CompletionInterval = 997, os.Getpagesize(), time.Second, time.Second
+	s.ReporterInterval = 5 * time.Second // the files of a window are read while it fills
 	sink := &consumertest.ProfilesSink{}
 	lives, n := workloads.BuildLives(t), 3*lifeCount()
 	tab := startTable(t, s, sink)

@@ -71,8 +71,8 @@ type Ledger struct {
 	Held, Open uint64
 	// Closed are in windows that were handed out.
 	Closed uint64
-	// Late arrived after a completion that covers them: a breach of the promise
-	// the completions make.
+	// Late counts records of any kind that arrived after a completion that covers
+	// them: a breach of the promise the completions make.
 	Late uint64
 }
 
@@ -116,18 +116,27 @@ func (p *Pipeline) Batch(b *event.Batch) {
 	p.table.Observe(b.Lifecycle)
 	p.table.ObserveMapped(b.Mapped)
 	for i := range b.Lifecycle {
+		p.late(b.Lifecycle[i].KTime)
 		p.groups.want(b.Lifecycle[i].Cgroup)
+	}
+	for i := range b.Mapped {
+		p.late(b.Mapped[i].KTime)
 	}
 	p.ledger.Seen += uint64(len(b.Samples))
 	for i := range b.Samples {
 		s := &b.Samples[i]
-		if s.KTime <= p.until {
-			p.ledger.Late++
-		}
+		p.late(s.KTime)
 		p.table.Expect(s)
 		if !p.hold.Add(*s) {
 			p.ledger.LostHold++
 		}
+	}
+}
+
+// late counts a record that a completion covered before it came.
+func (p *Pipeline) late(k event.KTime) {
+	if k <= p.until {
+		p.ledger.Late++
 	}
 }
 

@@ -47,26 +47,33 @@ func TestACPUThatLeavesAndReturnsIsSampledAgain(t *testing.T) {
 	k, all := openOnTwo(t)
 	last := all[len(all)-1]
 	burn := []string{"sh", "-c", "n=0; while [ $n -lt 60000 ]; do n=$((n+1)); done"}
-	samples := func() int {
+	seen := func() (samples, mappings int) {
 		var batch event.Batch
 		drainAll(k, &batch)
 		batch = event.Batch{}
 		pid := onCPU(t, last, burn...)
 		drainAll(k, &batch)
-		n := 0
 		for _, s := range batch.Samples {
 			if s.Proc.PID == pid && s.CPU == uint32(last) {
-				n++
+				samples++
 			}
 		}
-		return n
+		return samples, mappingsOfLastImage(&batch, pid)
 	}
-	require.Positive(t, samples())
+	samples, mappings := seen()
+	require.Positive(t, samples)
+	require.Positive(t, mappings)
 	require.NoError(t, k.follow(all[:len(all)-1]))
 	require.Nil(t, k.cpus[len(all)-1].clock)
-	require.Zero(t, samples(), "its clock has stopped")
+	samples, mappings = seen()
+	require.Zero(t, samples, "its clock has stopped")
+	require.Zero(t, mappings)
+	before, err := k.Counters()
+	require.NoError(t, err)
 	require.NoError(t, k.follow(all))
-	require.Positive(t, samples())
+	samples, mappings = seen()
+	require.Positive(t, samples)
+	require.Positive(t, mappings)
 
 	require.NoError(t, k.Stop())
 	require.NoError(t, k.Barrier())
@@ -76,6 +83,23 @@ func TestACPUThatLeavesAndReturnsIsSampledAgain(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, c.InBuffers())
 	require.Equal(t, c.Expected(), c.Taken()+c.Unfired)
+	require.Equal(t, before.MappedLost+1, c.MappedLost, "what was mapped there meanwhile went unseen")
+}
+
+// mappingsOfLastImage counts those of what a process executed last.
+func mappingsOfLastImage(b *event.Batch, pid uint32) (n int) {
+	var began event.KTime
+	for _, r := range b.Lifecycle {
+		if r.Proc.PID == pid && r.Kind == event.Exec {
+			began = max(began, r.KTime)
+		}
+	}
+	for _, m := range b.Mapped {
+		if m.PID == pid && m.KTime > began {
+			n++
+		}
+	}
+	return n
 }
 
 func TestACPUWithoutARingLosesNoLifecycleRecord(t *testing.T) {

@@ -51,7 +51,7 @@ func drained(t *testing.T, k *Kernel) event.Batch {
 // and before its exit.
 func TestMappingsOfAProgramThatIsOver(t *testing.T) {
 	k := open(t, Settings{SamplesPerSecond: 1, PollInterval: time.Second})
-	lives := workloads.BuildRelocatedLives(t)
+	lives := workloads.BuildLives(t)
 	id := gnuBuildID(t, lives.Alpha)
 	const runs = 20
 	pids := map[uint32]bool{}

@@ -11,7 +11,8 @@
 // # Algorithm
 //
 // Programs on any CPU stamp a record with the clock, reserve room in a buffer,
-// write and commit. A round is
+// write and commit. The kernel's own records of mappings come about the same way,
+// in buffers of their own; so programs here means them too. A round is
 //
 //  1. read the clock: t0
 //  2. wait for a grace period: every program that was running has ended
@@ -65,6 +66,8 @@
 //     programs, timers and deferred unwinding run in other sections or later
 //     ones: none is used. Preemption and nesting (interrupts over tracepoints,
 //     and preemption of tracepoint programs since v7.0) only lengthen a section.
+//     The kernel stamps and writes a record of a mapping under rcu_read_lock with
+//     preemption off: perf_iterate_sb (kernel/events/core.c), v5.10 to v6.18.
 //   - B: An update of an element of a map of maps waits for a grace period:
 //     maybe_wait_bpf_programs (kernel/bpf/syscall.c, v5.0 to v6.18). Also if the
 //     element is replaced by itself. internal/source tests it at each Start.
@@ -73,10 +76,15 @@
 //   - M: What a section did before a grace period is visible after it:
 //     Documentation/RCU/Design/Memory-Ordering/Tree-RCU-Memory-Ordering.rst, v6.12.
 //   - O: Records become visible in the order of their reservation, a busy one
-//     holds those behind it: Documentation/bpf/ringbuf.rst, v5.10 to v6.18.
+//     holds those behind it: Documentation/bpf/ringbuf.rst, v5.10 to v6.18. Perf
+//     buffers publish whole records only, when the outermost of nested writers
+//     ends, which is in its section: perf_output_put_handle
+//     (kernel/events/ring_buffer.c), v5.10 to v6.18.
 //   - C: Programs and step 1 read one clock: bpf_ktime_get_ns is
-//     ktime_get_mono_fast_ns (kernel/bpf/helpers.c), ours is CLOCK_MONOTONIC
-//     outside of a shifted time namespace, where Start refuses to run.
+//     ktime_get_mono_fast_ns (kernel/bpf/helpers.c), so is perf_event_clock of an
+//     event that asks for CLOCK_MONOTONIC (kernel/events/core.c), and ours is
+//     CLOCK_MONOTONIC outside of a shifted time namespace, where Start refuses to
+//     run.
 //   - G: That clock steps back by at most Guard. NTP changes its speed by less than
 //     1000 ppm, so an update may be held up for a second; a storm of adjtimex that
 //     turns it by 20 % at each tick would need a CPU taken away for 5 ms within
@@ -93,6 +101,6 @@
 // a clock when it finds a warp; with PREEMPT_RT sections are longer and may be
 // preempted, which RCU waits for.
 //
-// What happens anyway is counted: late_records compares each sample that arrives
+// What happens anyway is counted: late_records compares each record that arrives
 // with the completions before it.
 package watermark

@@ -38,7 +38,7 @@ type program struct {
 // ones for milliseconds.
 var programs = []program{
 	{"source", "../../internal/source",
-		"^(TestTheBarrier.*|TestNoBarrierIsFound|TestEverySampleTakenIsDrained|TestACPU.*|TestEverySampleHasItsLife)$"},
+		"^(TestTheBarrier.*|TestNoBarrierIsFound|TestEverySampleTakenIsDrained|TestACPU.*|TestEverySampleHasItsLife|TestMappings.*)$"},
 	{"guest", "./guest", "."},
 }
 

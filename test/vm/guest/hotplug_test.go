@@ -54,6 +54,7 @@ func TestHotplug(t *testing.T) {
 	settle()
 	burn(t, lives, 2)
 	require.Zero(t, p.metric(t, "lifecycle_lost"))
+	require.Positive(t, p.metric(t, "mappings_lost"), "what was mapped there meanwhile went unseen")
 	p.requireClosed(t)
 	require.NoError(t, p.Shutdown(t.Context()))
 

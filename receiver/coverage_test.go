@@ -7,12 +7,17 @@ package receiver_test
 
 import (
 	"fmt"
+	"math"
+	"os/exec"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/consumer/consumertest"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pprofile"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/roottest"
@@ -31,19 +36,14 @@ type coverage struct {
 }
 
 func (c *coverage) add(d pprofile.ProfilesDictionary, s pprofile.Sample, program string) {
-	n, leaf := s.TimestampsUnixNano().Len(), true
-	for _, i := range d.StackTable().At(int(s.StackIndex())).LocationIndices().All() {
-		l := d.LocationTable().At(int(i))
-		if frameType(d, l) == "kernel" {
-			continue
-		}
-		file := d.StringTable().At(int(d.MappingTable().At(int(l.MappingIndex())).FilenameStrindex()))
-		if leaf {
+	n := s.TimestampsUnixNano().Len()
+	for i, l := range userFrames(d, s) {
+		file := fileOf(d, l)
+		if i == 0 {
 			c.leaves += n
 			if file != "" {
 				c.mapped += n
 			}
-			leaf = false
 		}
 		if file == program {
 			c.own += n
@@ -54,10 +54,27 @@ func (c *coverage) add(d pprofile.ProfilesDictionary, s pprofile.Sample, program
 	}
 }
 
-func frameType(d pprofile.ProfilesDictionary, l pprofile.Location) string {
-	for _, i := range l.AttributeIndices().All() {
+// userFrames are a sample's, innermost first.
+func userFrames(d pprofile.ProfilesDictionary, s pprofile.Sample) (out []pprofile.Location) {
+	for _, i := range d.StackTable().At(int(s.StackIndex())).LocationIndices().All() {
+		l := d.LocationTable().At(int(i))
+		if attribute(d, l.AttributeIndices(), "profile.frame.type") != "kernel" {
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+// fileOf is the name of the file that a frame is in.
+func fileOf(d pprofile.ProfilesDictionary, l pprofile.Location) string {
+	return d.StringTable().At(int(d.MappingTable().At(int(l.MappingIndex())).FilenameStrindex()))
+}
+
+// attribute is the value of one among those of an entry.
+func attribute(d pprofile.ProfilesDictionary, indices pcommon.Int32Slice, key string) string {
+	for _, i := range indices.All() {
 		a := d.AttributeTable().At(int(i))
-		if d.StringTable().At(int(a.KeyStrindex())) == "profile.frame.type" {
+		if d.StringTable().At(int(a.KeyStrindex())) == key {
 			return a.Value().Str()
 		}
 	}
@@ -66,28 +83,33 @@ func frameType(d pprofile.ProfilesDictionary, l pprofile.Location) string {
 
 // coverageOf reads what profiles tell of processes with the name of the program.
 func coverageOf(all []pprofile.Profiles, name, program string) (c coverage) {
+	eachSample(all, func(a pcommon.Map, d pprofile.ProfilesDictionary, s pprofile.Sample) {
+		if text(a, "process.executable.name").Str() != name {
+			return
+		}
+		n := s.TimestampsUnixNano().Len()
+		c.samples += n
+		if text(a, "process.executable.path").Str() == program {
+			c.placed += n
+		}
+		c.add(d, s, program)
+	})
+	return c
+}
+
+// eachSample visits samples with the attributes of their resource.
+func eachSample(all []pprofile.Profiles, visit func(a pcommon.Map, d pprofile.ProfilesDictionary, s pprofile.Sample)) {
 	for _, p := range all {
 		for _, rp := range p.ResourceProfiles().All() {
-			a := rp.Resource().Attributes()
-			if text(a, "process.executable.name").Str() != name {
-				continue
-			}
-			placed := text(a, "process.executable.path").Str() == program
 			for _, sp := range rp.ScopeProfiles().All() {
 				for _, profile := range sp.Profiles().All() {
 					for _, s := range profile.Samples().All() {
-						n := s.TimestampsUnixNano().Len()
-						c.samples += n
-						if placed {
-							c.placed += n
-						}
-						c.add(p.Dictionary(), s, program)
+						visit(rp.Resource().Attributes(), p.Dictionary(), s)
 					}
 				}
 			}
 		}
 	}
-	return c
 }
 
 func (c coverage) require(t *testing.T, atLeast int) {
@@ -111,16 +133,16 @@ func burned() int {
 	return 2000
 }
 
-// profiledAsConfigured runs a script while a receiver looks with the intervals that
+// profiledAsConfigured runs something while a receiver looks with the intervals that
 // a user has.
-func profiledAsConfigured(t *testing.T, lives *workloads.Lives, script string) []pprofile.Profiles {
+func profiledAsConfigured(t *testing.T, run func()) []pprofile.Profiles {
 	t.Helper()
 	s := fast()
 	s.SamplesPerSecond, s.PollInterval, s.CompletionInterval = 997, 250*time.Millisecond, 500*time.Millisecond
 	s.ReporterInterval = 2 * time.Second
 	sink := &consumertest.ProfilesSink{}
 	r := startKernel(t, s, sink)
-	lives.Run(t, "%s", script)
+	run()
 	// A file is asked for at the completion that covers the first sample in it.
 	time.Sleep(1200 * time.Millisecond)
 	ledger := receiver.ReadLedger(r)
@@ -138,8 +160,9 @@ func TestShortLivesAreCovered(t *testing.T) {
 	for _, ms := range []int{1, 2, 5, 10, 20, 50, 200} {
 		t.Run(fmt.Sprint(ms, "_ms"), func(t *testing.T) {
 			fresh := workloads.BuildRelocatedLives(t).Beta
-			all := profiledAsConfigured(t, starter,
-				fmt.Sprintf("repeat %d ( vfork ( exec %s burn 3 %d ) )", max(3, burned()/ms), fresh, ms))
+			all := profiledAsConfigured(t, func() {
+				starter.Run(t, "repeat %d ( vfork ( exec %s burn 3 %d ) )", max(3, burned()/ms), fresh, ms)
+			})
 			require.Empty(t, judge(all, workloads.ByName).wrong)
 			coverageOf(all, "beta", fresh).require(t, burned()/4)
 		})
@@ -156,7 +179,8 @@ func TestShortLivesOnFewPIDsAreCovered(t *testing.T) {
 	for i := range burned() / ms {
 		fmt.Fprintf(&script, "at %d ( exec %s burn %d %d ) ", first+i%pids, fresh.Program(i/pids+i), i%16, ms)
 	}
-	all := profiledAsConfigured(t, workloads.BuildLives(t), script.String())
+	starter := workloads.BuildLives(t)
+	all := profiledAsConfigured(t, func() { starter.Run(t, "%s", script.String()) })
 	v := judge(all, workloads.ByName)
 	require.Empty(t, v.wrong)
 	for in, slots := range v.slots {
@@ -164,4 +188,97 @@ func TestShortLivesOnFewPIDsAreCovered(t *testing.T) {
 	}
 	// Who starts them is an alpha too.
 	coverageOf(all, "beta", fresh.Beta).require(t, burned()/8)
+}
+
+// Libraries that take each other's place are told apart, by when they were there.
+func TestLibrariesThatTakeTurns(t *testing.T) {
+	roottest.Need(t)
+	n := burned() / 2
+	command := workloads.BuildLibraries(t, n)
+	all := profiledAsConfigured(t, func() {
+		out, err := exec.Command(command[0], command[1:]...).CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		again, err := strconv.Atoi(strings.TrimSpace(string(out)))
+		require.NoError(t, err)
+		require.Greater(t, again, n*9/10, "they lie at one place")
+	})
+	right, none, wrong := 0, 0, map[string]int{}
+	eachSample(all, func(_ pcommon.Map, d pprofile.ProfilesDictionary, s pprofile.Sample) {
+		library := workloads.LibraryOf(attribute(d, s.AttributeIndices(), "thread.name"))
+		frames := userFrames(d, s)
+		if library == "" || len(frames) == 0 {
+			return
+		}
+		samples := s.TimestampsUnixNano().Len()
+		switch file := fileOf(d, frames[0]); workloads.LibraryOf(file) {
+		case library:
+			right += samples
+		case "":
+			if file == "" {
+				none += samples
+			}
+		default:
+			wrong[library+" in "+file] += samples
+		}
+	})
+	t.Logf("%d samples in their library, %d in nothing", right, none)
+	require.Empty(t, wrong)
+	require.Greater(t, right, n, "the test has no power")
+	require.LessOrEqual(t, none, right/100)
+}
+
+// A load of many short processes: the CPU time of each program is what the kernel
+// accounts to its processes.
+func TestTimeOfShortProcessesByProgram(t *testing.T) {
+	roottest.Need(t)
+	words := strings.Repeat("the quick brown fox jumps over the lazy dog\n", 20000)
+	source := "int f0(int x) { return x; }\n"
+	for i := 1; i < 300; i++ {
+		source += fmt.Sprintf("int f%d(int x) { return f%d(x * %d) %% 7 + x; }\n", i, i-1, i)
+	}
+	compiler, err := exec.Command("gcc", "-print-prog-name=cc1").Output()
+	require.NoError(t, err)
+	programs := []struct {
+		input   string
+		command []string
+	}{
+		{words, []string{"gzip", "-c"}},
+		{words, []string{"sort"}},
+		{words, []string{"awk", `{ for (i = 1; i <= NF; i++) n[$i]++ } END { print n["fox"] }`}},
+		{source, []string{strings.TrimSpace(string(compiler)), "-quiet", "-O1", "-o", "/dev/null", "-"}},
+	}
+	spent, runs := map[string]time.Duration{}, map[string]int{}
+	all := profiledAsConfigured(t, func() {
+		for _, p := range programs {
+			path := realPath(t, p.command[0])
+			for spent[path] < time.Duration(burned())*time.Millisecond {
+				c := exec.Command(path, p.command[1:]...)
+				c.Stdin = strings.NewReader(p.input)
+				require.NoError(t, c.Run())
+				spent[path] += c.ProcessState.UserTime() + c.ProcessState.SystemTime()
+				runs[path]++
+			}
+		}
+	})
+	samples := map[string]int{}
+	eachSample(all, func(a pcommon.Map, _ pprofile.ProfilesDictionary, s pprofile.Sample) {
+		samples[text(a, "process.executable.path").Str()] += s.TimestampsUnixNano().Len()
+	})
+	for path, cpu := range spent {
+		due := 997 * cpu.Seconds()
+		off, sigma := float64(samples[path])/due-1, 1/math.Sqrt(due)
+		t.Logf("%s: %d runs, %v, %d samples, %+.1f %% (sigma %.1f %%)", path, runs[path], cpu, samples[path], 100*off, 100*sigma)
+		// Five times what is aimed at: 2 %, or three sigma.
+		require.Less(t, math.Abs(off), 5*max(0.02, 3*sigma))
+	}
+}
+
+// realPath is where a command is, without links.
+func realPath(t *testing.T, command string) string {
+	t.Helper()
+	path, err := exec.LookPath(command)
+	require.NoError(t, err)
+	path, err = filepath.EvalSymlinks(path)
+	require.NoError(t, err)
+	return path
 }

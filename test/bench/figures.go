@@ -10,7 +10,7 @@ import "time"
 // figures are what one run cost.
 type figures struct {
 	forks, cpuPercent, microsPerSample, bpfMicrosPerSample float64
-	rssMB, mapsMB, startSeconds, lagMillis, late           float64
+	rssMB, mapsMB, startSeconds, lagMillis, late, lost     float64
 }
 
 func compare(c *collector, before, after reading, d time.Duration) figures {
@@ -27,5 +27,11 @@ func compare(c *collector, before, after reading, d time.Duration) figures {
 		mapsMB:             after.mapBytes / 1e6,
 		startSeconds:       c.startSeconds,
 		late:               after.metrics["late_records"],
+		lost:               after.lost() - before.lost(),
 	}
+}
+
+// lost is how many records of any kind did not arrive.
+func (r reading) lost() float64 {
+	return r.metrics["samples_lost"] + r.metrics["lifecycle_lost"] + r.metrics["mappings_lost"]
 }

@@ -42,6 +42,7 @@ type load struct {
 func run() error {
 	binary := flag.String("collector", "bin/otelcol-ebpf-profiler", "the collector to measure")
 	runs := flag.Int("runs", 3, "runs per row")
+	only := flag.String("load", "", "measure rows of this load only")
 	duration := flag.Duration("for", 20*time.Second, "length of a run")
 	flag.Parse()
 
@@ -64,6 +65,9 @@ func run() error {
 		{name: "programs", hz: 97, forkers: cpus, pause: time.Millisecond},
 		{name: "programs", hz: 97, forkers: cpus},
 	} {
+		if *only != "" && *only != l.name {
+			continue
+		}
 		var all []figures
 		for range *runs {
 			f, err := measure(*binary, burner, l, *duration)
@@ -136,8 +140,8 @@ func heading(runs int, d time.Duration) {
 	commit, _ := exec.Command("git", "describe", "--always", "--dirty").Output()
 	fmt.Printf("Commit %s, Linux %s, %d CPUs, median of %d runs of %s each.\n\n",
 		strings.TrimSpace(string(commit)), unix.ByteSliceToString(name.Release[:]), runtime.NumCPU(), runs, d)
-	fmt.Println("| load | Hz | forks/s | CPU % of one core | us per sample | BPF us per sample | RSS MB | BPF maps MB | start s | largest lag ms | late |")
-	fmt.Println("|---|---|---|---|---|---|---|---|---|---|---|")
+	fmt.Println("| load | Hz | forks/s | CPU % of one core | us per sample | BPF us per sample | RSS MB | BPF maps MB | start s | largest lag ms | late | lost |")
+	fmt.Println("|---|---|---|---|---|---|---|---|---|---|---|---|")
 }
 
 func row(l load, all []figures) string {
@@ -155,7 +159,7 @@ func row(l load, all []figures) string {
 		}
 		return fmt.Sprintf("%.1f", median(get))
 	}
-	return fmt.Sprintf("| %s | %d | %.0f | %.2f | %s | %s | %.0f | %.1f | %.2f | %.0f | %.0f |", l.name, l.hz,
+	return fmt.Sprintf("| %s | %d | %.0f | %.2f | %s | %s | %.0f | %.1f | %.2f | %.0f | %.0f | %.0f |", l.name, l.hz,
 		median(func(f figures) float64 { return f.forks }),
 		median(func(f figures) float64 { return f.cpuPercent }),
 		perSample(func(f figures) float64 { return f.microsPerSample }),
@@ -164,5 +168,6 @@ func row(l load, all []figures) string {
 		median(func(f figures) float64 { return f.mapsMB }),
 		median(func(f figures) float64 { return f.startSeconds }),
 		median(func(f figures) float64 { return f.lagMillis }),
-		median(func(f figures) float64 { return f.late }))
+		median(func(f figures) float64 { return f.late }),
+		median(func(f figures) float64 { return f.lost }))
 }

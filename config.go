@@ -7,11 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/confmap"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/demangle"
 )
 
 const (
@@ -55,6 +58,8 @@ type Config struct {
 	ProcessCommandArgs bool `mapstructure:"process_command_args"`
 	// IncludeEnvVars are the names of environment variables of processes to add.
 	IncludeEnvVars []string `mapstructure:"include_env_vars"`
+	// Demangle says how names of C++ and Rust are shown: none, simplified or full.
+	Demangle string `mapstructure:"demangle"`
 	// CompletionListeners are extensions that are told of completions.
 	CompletionListeners []component.ID `mapstructure:"completion_listeners"`
 
@@ -73,6 +78,7 @@ func createDefaultConfig() component.Config {
 		MaxProcesses:       32_768,
 		MaxBatchBytes:      3 << 20,
 		RootPath:           "/",
+		Demangle:           string(demangle.Simplified),
 	}
 }
 
@@ -88,6 +94,7 @@ func (c *Config) Validate() error {
 		atLeast("max_batch_bytes", c.MaxBatchBytes, minMaxBatchBytes),
 		c.validateRootPath(),
 		c.validateIncludeEnvVars(),
+		c.validateDemangle(),
 		c.validateCompletionListeners(),
 	)
 }
@@ -130,6 +137,13 @@ func (c *Config) validateIncludeEnvVars() error {
 		seen[name] = true
 	}
 	return errors.Join(errs...)
+}
+
+func (c *Config) validateDemangle() error {
+	if slices.Contains(demangle.Modes, demangle.Mode(c.Demangle)) {
+		return nil
+	}
+	return fmt.Errorf("demangle: %q is out of range, want one of %v", c.Demangle, demangle.Modes)
 }
 
 func (c *Config) validateCompletionListeners() error {

@@ -33,6 +33,7 @@ func TestDefaultConfig(t *testing.T) {
 		MaxProcesses:       32768,
 		MaxBatchBytes:      3145728,
 		RootPath:           "/",
+		Demangle:           "simplified",
 	}, cfg)
 }
 
@@ -52,6 +53,7 @@ func TestLoadConfig(t *testing.T) {
 		RootPath:           "/hostfs",
 		ProcessCommandArgs: true,
 		IncludeEnvVars:     []string{"OTEL_SERVICE_NAME", "lower"},
+		Demangle:           "full",
 		CompletionListeners: []component.ID{
 			component.NewID(logType), component.NewIDWithName(logType, "second"),
 		},
@@ -129,6 +131,7 @@ func TestValidate(t *testing.T) {
 		{"batch below", func(c *Config) { c.MaxBatchBytes = 65535 }, "max_batch_bytes: 65535 is out of range, want at least 65536"},
 		{"batch lowest", func(c *Config) { c.MaxBatchBytes = 65536 }, ""},
 
+		{"demangle", func(c *Config) { c.Demangle = "Full" }, `demangle: "Full" is out of range, want one of [none simplified full]`},
 		{"root empty", func(c *Config) { c.RootPath = "" }, `root_path: "" is out of range, want an absolute path`},
 		{"root relative", func(c *Config) { c.RootPath = "hostfs" }, `root_path: "hostfs" is out of range, want an absolute path`},
 		{"root elsewhere", func(c *Config) { c.RootPath = "/hostfs" }, ""},

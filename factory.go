@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/collector/receiver/xreceiver"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/completion"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/demangle"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/metadata"
 	profiler "github.com/seed-a4c8bb2c/ebpfprofilerreceiver/receiver"
 )
@@ -66,6 +67,7 @@ func (f *factory) settings(c *Config) profiler.Settings {
 		RootPath:            c.RootPath,
 		CommandArgs:         c.ProcessCommandArgs,
 		Variables:           slices.Clone(c.IncludeEnvVars),
+		Demangle:            demangle.Mode(c.Demangle),
 		CompletionListeners: slices.Clone(c.CompletionListeners),
 		Listeners:           slices.Clone(f.listeners),
 	}

@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/collector/receiver/xreceiver"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/completion"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/demangle"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/metadata"
 	profiler "github.com/seed-a4c8bb2c/ebpfprofilerreceiver/receiver"
 )
@@ -62,13 +63,15 @@ func TestSettingsCarryEveryKey(t *testing.T) {
 	got := f.settings(&Config{
 		SamplesPerSecond: 1, ReporterInterval: 2 * time.Second, PollInterval: 3 * time.Millisecond,
 		CompletionInterval: 4 * time.Millisecond, RingBufferSize: 5, MaxProcesses: 6, MaxBatchBytes: 7,
-		RootPath: "/8", CompletionListeners: []component.ID{id},
+		RootPath: "/8", ProcessCommandArgs: true, IncludeEnvVars: []string{"9"}, Demangle: "full",
+		CompletionListeners: []component.ID{id},
 	})
 
 	assert.Equal(t, profiler.Settings{
 		SamplesPerSecond: 1, ReporterInterval: 2 * time.Second, PollInterval: 3 * time.Millisecond,
 		CompletionInterval: 4 * time.Millisecond, RingBufferSize: 5, MaxProcesses: 6, MaxBatchBytes: 7,
-		RootPath: "/8", CompletionListeners: []component.ID{id},
+		RootPath: "/8", CommandArgs: true, Variables: []string{"9"}, Demangle: demangle.Full,
+		CompletionListeners: []component.ID{id},
 		Listeners: []completion.Listener{listener{"a"}, listener{"b"}},
 	}, got)
 }

@@ -20,6 +20,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pprofile"
 
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/demangle"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/roottest"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/receiver"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/test/workloads"
@@ -225,6 +226,39 @@ func TestLibrariesThatTakeTurns(t *testing.T) {
 	require.Empty(t, wrong)
 	require.Greater(t, right, n, "the test has no power")
 	require.LessOrEqual(t, none, right/100)
+}
+
+// Names of C++ are sent as people write them, with the symbol beside.
+func TestNamesAreDemangled(t *testing.T) {
+	roottest.Need(t)
+	program := workloads.BuildMangled(t)
+	for mode, want := range map[demangle.Mode][2]string{
+		demangle.None:       {workloads.Mangled, ""},
+		demangle.Simplified: {"workload::burn", workloads.Mangled},
+		demangle.Full:       {"void workload::burn<int>(int)", workloads.Mangled},
+	} {
+		s := fast()
+		s.SamplesPerSecond, s.Demangle = 997, mode
+		sink := &consumertest.ProfilesSink{}
+		r := startKernel(t, s, sink)
+		require.NoError(t, exec.Command(program).Run())
+		require.NoError(t, r.Shutdown(t.Context()))
+		samples := 0
+		eachSample(sink.AllProfiles(), func(_ pcommon.Map, d pprofile.ProfilesDictionary, s pprofile.Sample) {
+			frames := userFrames(d, s)
+			if len(frames) == 0 || fileOf(d, frames[0]) != program || frames[0].Lines().Len() == 0 {
+				return
+			}
+			f := d.FunctionTable().At(int(frames[0].Lines().At(0).FunctionIndex()))
+			name := d.StringTable().At(int(f.NameStrindex()))
+			if !strings.Contains(name, "burn") {
+				return
+			}
+			require.Equal(t, want, [2]string{name, d.StringTable().At(int(f.SystemNameStrindex()))})
+			samples += s.TimestampsUnixNano().Len()
+		})
+		require.Greater(t, samples, 100, mode)
+	}
 }
 
 // A load of many short processes: the CPU time of each program is what the kernel

@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/collector/receiver/receiverhelper"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/completion"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/demangle"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/metadata"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/process"
@@ -106,6 +107,7 @@ func (r *Receiver) newEmitter(run *run, obs *receiverhelper.ObsReport) *emitter 
 		settings: profile.Settings{
 			Period:        r.settings.source().Period(),
 			MaxBatchBytes: r.settings.MaxBatchBytes,
+			Demangle:      demangle.New(r.settings.Demangle),
 			ScopeName:     metadata.ScopeName,
 			ScopeVersion:  r.set.BuildInfo.Version,
 		},

@@ -21,6 +21,7 @@ import (
 	"go.opentelemetry.io/collector/component"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/completion"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/demangle"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/source"
 )
@@ -39,6 +40,8 @@ type Settings struct {
 	// their arguments, and environment variables by name.
 	CommandArgs bool
 	Variables   []string
+	// Demangle says how names of C++ and Rust are shown.
+	Demangle demangle.Mode
 	// CompletionListeners are extensions that listen, Listeners are given by a
 	// program that embeds the receiver.
 	CompletionListeners []component.ID

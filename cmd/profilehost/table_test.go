@@ -24,7 +24,7 @@ type names struct{}
 func (names) Resolve(f profile.Frame) profile.Location {
 	l := profile.Location{Address: f.Offset, FrameType: "native", Mapping: profile.Mapping{Filename: "/lib/x.so"}}
 	if f.Offset < 0x100 {
-		l.Function = string(rune('a' + f.Offset))
+		l.Lines = []profile.Line{{Function: string(rune('a' + f.Offset))}}
 	}
 	return l
 }

@@ -85,7 +85,7 @@ func (w *Window) resolveKernel(address uint64) profile.Location {
 		return l
 	}
 	name, module, _ := w.kernel.Name(address)
-	l.Function = name
+	l.Lines = line(name)
 	if module != "" {
 		l.Mapping.Filename = "[" + module + "]"
 		return l
@@ -122,6 +122,15 @@ func (b binary) resolve(offset uint64) profile.Location {
 	l.Address = address
 	l.Mapping.Start, l.Mapping.Limit = segment.Address, segment.Address+segment.Size
 	l.Mapping.Offset = segment.Offset
-	l.Function, _ = b.file.Name(address)
+	name, _ := b.file.Name(address)
+	l.Lines = line(name)
 	return l
+}
+
+// line is a function of which nothing but the name is known, if that is.
+func line(function string) []profile.Line {
+	if function == "" {
+		return nil
+	}
+	return []profile.Line{{Function: function}}
 }

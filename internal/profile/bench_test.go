@@ -46,6 +46,6 @@ type constResolver struct{}
 func (constResolver) Resolve(f Frame) Location {
 	return Location{
 		Mapping: Mapping{Start: 0x1000, Limit: 0x9000, Filename: "app", GNUBuildID: "abc"},
-		Address: f.Offset, Function: "function", FrameType: "native",
+		Address: f.Offset, Lines: []Line{{Function: "function"}}, FrameType: "native",
 	}
 }

@@ -54,7 +54,7 @@ func newBuilder(w *Window, s Settings, r Resolver) *builder {
 // reset starts a batch.
 func (b *builder) reset() {
 	b.profiles = pprofile.NewProfiles()
-	b.dict = newDictionary(b.resolver)
+	b.dict = newDictionary(b.resolver, b.settings.Demangle)
 	b.envelope = newEnvelope(b.window, b.settings, b.dict)
 	b.samples, b.closed, b.open = 0, sizes{}, false
 	b.records = map[sampleKey]pprofile.Sample{}

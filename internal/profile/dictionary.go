@@ -9,6 +9,8 @@ import "encoding/binary"
 // every table is its zero value and means "not set".
 type dictionary struct {
 	resolver Resolver
+	// demangle makes names readable.
+	demangle func(string) string
 
 	strings    interner[string]
 	attributes interner[attribute]
@@ -16,6 +18,8 @@ type dictionary struct {
 	mappings   interner[mapping]
 	locations  interner[location]
 	stacks     interner[string] // location indices, four bytes each
+	// lines are those of locations: function indices and line numbers.
+	lines interner[string]
 
 	// size is the encoded length of all entries.
 	size int
@@ -30,8 +34,8 @@ type dictionary struct {
 		location uint32
 	}
 
-	frames []Frame // scratch
-	key    []byte  // scratch
+	frames       []Frame // scratch
+	key, lineKey []byte  // scratch
 }
 
 // The entries refer to other tables by index.
@@ -40,7 +44,7 @@ type (
 		key   uint32
 		value string
 	}
-	function struct{ name uint32 }
+	function struct{ name, system, file uint32 }
 	mapping  struct {
 		start, limit, offset uint64
 		filename             uint32
@@ -49,7 +53,7 @@ type (
 	location struct {
 		mapping   uint32
 		address   uint64
-		function  uint32
+		lines     uint32 // 0: none
 		frameType uint32 // attribute
 	}
 )
@@ -69,14 +73,15 @@ const (
 	keyHTLHash    = "process.executable.build_id.htlhash"
 )
 
-func newDictionary(r Resolver) *dictionary {
-	d := &dictionary{resolver: r, size: emptySize, ofFrame: map[Frame]uint32{}, ofStack: map[uint32]uint32{}}
+func newDictionary(r Resolver, demangle func(string) string) *dictionary {
+	d := &dictionary{resolver: r, demangle: demangle, size: emptySize, ofFrame: map[Frame]uint32{}, ofStack: map[uint32]uint32{}}
 	d.strings.add("")
 	d.attributes.add(attribute{})
 	d.functions.add(function{})
 	d.mappings.add(mapping{})
 	d.locations.add(location{})
 	d.stacks.add("")
+	d.lines.add("")
 	return d
 }
 
@@ -103,17 +108,44 @@ func (d *dictionary) attribute(key, value string) uint32 {
 	return i
 }
 
-// function returns the index of a function, 0 if it has no name.
-func (d *dictionary) function(name string) uint32 {
-	if name == "" {
-		return 0
+// function returns the index of the function of a line.
+func (d *dictionary) function(l Line) uint32 {
+	f := function{name: d.text(l.Function), file: d.text(l.File)}
+	if d.demangle != nil {
+		if name := d.demangle(l.Function); name != l.Function {
+			f.name, f.system = d.text(name), f.name
+		}
 	}
-	f := function{name: d.text(name)}
 	i, added := d.functions.intern(f)
 	if added {
-		d.size += bytesSize(indexSize(f.name))
+		d.size += bytesSize(indexSize(f.name) + indexSize(f.system) + indexSize(f.file))
 	}
 	return i
+}
+
+// lineSize is how many bytes a line takes in a key of lines.
+const lineSize = 4 + 8
+
+// linesOf returns the index of the lines of a location.
+func (d *dictionary) linesOf(lines []Line) uint32 {
+	d.lineKey = d.lineKey[:0]
+	for _, l := range lines {
+		if l.Function == "" {
+			continue
+		}
+		d.lineKey = binary.LittleEndian.AppendUint32(d.lineKey, d.function(l))
+		d.lineKey = binary.LittleEndian.AppendUint64(d.lineKey, uint64(max(0, l.Number)))
+	}
+	i, _ := d.lines.intern(string(d.lineKey))
+	return i
+}
+
+// eachLine yields the lines of a location.
+func (d *dictionary) eachLine(l location, yield func(function uint32, number uint64)) {
+	for key := d.lines.keys[l.lines]; key != ""; key = key[lineSize:] {
+		b := []byte(key[:lineSize])
+		yield(binary.LittleEndian.Uint32(b), binary.LittleEndian.Uint64(b[4:]))
+	}
 }
 
 // mapping returns the index of a mapping.
@@ -163,20 +195,20 @@ func (d *dictionary) resolve(f Frame) uint32 {
 	l := d.resolver.Resolve(f)
 	e := location{address: l.Address}
 	e.mapping = d.mapping(l.Mapping)
-	e.function = d.function(l.Function)
+	e.lines = d.linesOf(l.Lines)
 	e.frameType = d.attribute(keyFrameType, l.FrameType)
 	i, added := d.locations.intern(e)
 	if added {
-		d.size += bytesSize(e.size())
+		d.size += bytesSize(d.locationSize(e))
 	}
 	return i
 }
 
-func (l location) size() int {
+func (d *dictionary) locationSize(l location) int {
 	size := indexSize(l.mapping) + numberSize(l.address)
-	if l.function != 0 {
-		size += bytesSize(indexSize(l.function))
-	}
+	d.eachLine(l, func(function uint32, number uint64) {
+		size += bytesSize(indexSize(function) + numberSize(number))
+	})
 	if l.frameType != 0 {
 		size += indicesSize(l.frameType)
 	}

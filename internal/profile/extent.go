@@ -5,8 +5,8 @@ package profile
 
 // extent is the state of a dictionary at one moment.
 type extent struct {
-	strings, attributes, functions, mappings, locations, stacks int
-	size                                                        int
+	strings, attributes, functions, mappings, locations, stacks, lines int
+	size                                                               int
 }
 
 // extent remembers what the dictionary holds now.
@@ -18,6 +18,7 @@ func (d *dictionary) extent() extent {
 		mappings:   len(d.mappings.keys),
 		locations:  len(d.locations.keys),
 		stacks:     len(d.stacks.keys),
+		lines:      len(d.lines.keys),
 		size:       d.size,
 	}
 }
@@ -32,5 +33,6 @@ func (d *dictionary) truncate(e extent) {
 	d.mappings.keys = d.mappings.keys[:e.mappings]
 	d.locations.keys = d.locations.keys[:e.locations]
 	d.stacks.keys = d.stacks.keys[:e.stacks]
+	d.lines.keys = d.lines.keys[:e.lines]
 	d.size = e.size
 }

@@ -39,16 +39,16 @@ resource {"process.executable.name":"early","process.pid":8}
   scope test/scope 1.2.3: samples/count every 52631578 cpu/nanoseconds, [1001001, +1000)
   sample {thread.name: io} [1001200 1001400]
     f3 0x1003 kernel in [kernel] 0x0-0x0+0x0 {}
-    f1 0x1001 native in app 0x1000-0x9000+0x200 {gnu: abc, go: go/1, htlhash: 00112233445566778899aabbccddeeff}
+    m1 (_m1) 1.cc:1 inlined into f2 caller.cc:1 0x1001 native in app 0x1000-0x9000+0x200 {gnu: abc, go: go/1, htlhash: 00112233445566778899aabbccddeeff}
     f2 0x1002 native in app 0x1000-0x9000+0x200 {gnu: abc, go: go/1, htlhash: 00112233445566778899aabbccddeeff}
   sample {} [1001300]
     ? 0x1004 native in lib2 0x1000-0x9000+0x0 {}
 resource {"process.command_args":[]interface {}{"late", "", "-x"},"process.executable.name":"late","process.pid":3}
   scope test/scope 1.2.3: samples/count every 52631578 cpu/nanoseconds, [1001001, +1000)
   sample {thread.name: main} [1001500 1002000]
-    f1 0x1001 native in app 0x1000-0x9000+0x200 {gnu: abc, go: go/1, htlhash: 00112233445566778899aabbccddeeff}
+    m1 (_m1) 1.cc:1 inlined into f2 caller.cc:1 0x1001 native in app 0x1000-0x9000+0x200 {gnu: abc, go: go/1, htlhash: 00112233445566778899aabbccddeeff}
     f2 0x1002 native in app 0x1000-0x9000+0x200 {gnu: abc, go: go/1, htlhash: 00112233445566778899aabbccddeeff}
-strings 16, functions 4, mappings 4, locations 5, stacks 4, attributes 8, links 1
+strings 19, functions 5, mappings 4, locations 5, stacks 4, attributes 8, links 1
 `, "\n"), render(batches[0].Profiles))
 }
 
@@ -79,9 +79,20 @@ func (r reader) renderSample(out *strings.Builder, s pprofile.Sample) {
 	fmt.Fprintf(out, "  sample %s %v\n", braces(r.attributes(s.AttributeIndices().AsRaw())), s.TimestampsUnixNano().AsRaw())
 	for _, i := range r.StackTable().At(int(s.StackIndex())).LocationIndices().All() {
 		l, m := r.location(i), r.MappingTable().At(int(r.LocationTable().At(int(i)).MappingIndex()))
-		name := l.Function
-		if name == "" {
-			name = "?"
+		name := "?"
+		for i, line := range r.LocationTable().At(int(i)).Lines().All() {
+			f := r.FunctionTable().At(int(line.FunctionIndex()))
+			if i == 0 {
+				name = r.text(f.NameStrindex())
+			} else {
+				name += " inlined into " + r.text(f.NameStrindex())
+			}
+			if system := r.text(f.SystemNameStrindex()); system != "" {
+				name += fmt.Sprintf(" (%s)", system)
+			}
+			if file := r.text(f.FilenameStrindex()); file != "" {
+				name += fmt.Sprintf(" %s:%d", file, line.Line())
+			}
 		}
 		fmt.Fprintf(out, "    %s %#x %s in %s %#x-%#x+%#x %s\n", name, l.Address, l.FrameType,
 			l.Mapping.Filename, l.Mapping.Start, l.Mapping.Limit, l.Mapping.Offset,

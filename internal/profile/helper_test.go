@@ -16,6 +16,7 @@ import (
 )
 
 var testSettings = Settings{
+	Demangle:      demangle,
 	Period:        time.Second / 19,
 	WallOffset:    1_700_000_000_000_000_000,
 	MaxBatchBytes: 3 << 20,
@@ -53,7 +54,7 @@ func requireConformant(t require.TestingT, b Batch) {
 
 // locationText is a location in full, for comparisons.
 func locationText(l Location) string {
-	return fmt.Sprintf("%s %#x %s %+v", l.Function, l.Address, l.FrameType, l.Mapping)
+	return fmt.Sprintf("%+v %#x %s %+v", l.Lines, l.Address, l.FrameType, l.Mapping)
 }
 
 // reader turns indices of a batch back into what they stand for.
@@ -83,11 +84,19 @@ func (r reader) location(i int32) Location {
 		Address:   l.Address(),
 		FrameType: r.attributes(l.AttributeIndices().AsRaw())[keyFrameType],
 	}
-	if l.Lines().Len() > 0 {
-		loc.Function = r.text(r.FunctionTable().At(int(l.Lines().At(0).FunctionIndex())).NameStrindex())
+	for _, line := range l.Lines().All() {
+		f := r.FunctionTable().At(int(line.FunctionIndex()))
+		name, system := r.text(f.NameStrindex()), r.text(f.SystemNameStrindex())
+		if system != "" && name == demangle(system) {
+			name = system
+		}
+		loc.Lines = append(loc.Lines, Line{Function: name, File: r.text(f.FilenameStrindex()), Number: line.Line()})
 	}
 	return loc
 }
+
+// demangle makes _m1 to m1.
+func demangle(symbol string) string { return strings.TrimPrefix(symbol, "_") }
 
 func (r reader) stack(i int32) []Location {
 	var stack []Location
@@ -121,14 +130,21 @@ func read(b Batch, into map[string][]uint64) {
 
 // fakeResolver knows binaries 0 (kernel), 1 (with build IDs), and others with
 // a file name only. Two neighbouring offsets are one location, every fourth
-// location has no name.
+// location has no name, every fourth is inlined and has a mangled one.
 type fakeResolver struct{}
 
 func (fakeResolver) Resolve(f Frame) Location {
 	place := f.Offset / 2
 	l := Location{Address: 0x1000 + place, FrameType: "native"}
-	if place%4 != 0 {
-		l.Function = fmt.Sprintf("f%d", place)
+	switch place % 4 {
+	case 0:
+	case 1:
+		l.Lines = []Line{
+			{Function: fmt.Sprintf("_m%d", place), File: fmt.Sprintf("%d.cc", place%8), Number: int64(place)},
+			{Function: fmt.Sprintf("f%d", place+1), File: "caller.cc", Number: 1},
+		}
+	default:
+		l.Lines = []Line{{Function: fmt.Sprintf("f%d", place)}}
 	}
 	switch f.Binary {
 	case 0:

@@ -7,11 +7,20 @@ package profile
 type Location struct {
 	Mapping Mapping
 	Address uint64
-	// Function is the name of the function, empty when nobody could tell it.
-	Function string
+	// Lines are the function at the address and, behind it, the functions it was
+	// inlined into. None: nobody could tell.
+	Lines []Line
 	// FrameType is a well-known value of profile.frame.type. Backends reject
 	// whole batches for a location without one.
 	FrameType string
+}
+
+// Line is a place in a function. Only Function is always known.
+type Line struct {
+	// Function is as the binary has it, mangled if it is.
+	Function string
+	File     string
+	Number   int64
 }
 
 // Mapping is what a binary looks like in the memory of a process. Its zero value

@@ -20,6 +20,9 @@ type Settings struct {
 	// MaxBatchBytes bounds the encoded size of a batch. Only a batch of a single
 	// sample may be larger, where even that does not fit.
 	MaxBatchBytes int
+	// Demangle makes the names of functions readable; nil leaves them as they are.
+	// A name that it changes is sent as the function's system name too.
+	Demangle func(symbol string) string
 	// ScopeName and ScopeVersion name the instrumentation scope.
 	ScopeName, ScopeVersion string
 }

@@ -35,7 +35,10 @@ func (d *dictionary) writeAttributes(out pprofile.KeyValueAndUnitSlice) {
 func (d *dictionary) writeFunctions(out pprofile.FunctionSlice) {
 	out.EnsureCapacity(len(d.functions.keys))
 	for _, f := range d.functions.keys {
-		out.AppendEmpty().SetNameStrindex(int32(f.name))
+		entry := out.AppendEmpty()
+		entry.SetNameStrindex(int32(f.name))
+		entry.SetSystemNameStrindex(int32(f.system))
+		entry.SetFilenameStrindex(int32(f.file))
 	}
 }
 
@@ -59,9 +62,11 @@ func (d *dictionary) writeLocations(out pprofile.LocationSlice) {
 		entry := out.AppendEmpty()
 		entry.SetMappingIndex(int32(l.mapping))
 		entry.SetAddress(l.address)
-		if l.function != 0 {
-			entry.Lines().AppendEmpty().SetFunctionIndex(int32(l.function))
-		}
+		d.eachLine(l, func(function uint32, number uint64) {
+			line := entry.Lines().AppendEmpty()
+			line.SetFunctionIndex(int32(function))
+			line.SetLine(int64(number))
+		})
 		if l.frameType != 0 {
 			entry.AttributeIndices().Append(int32(l.frameType))
 		}
@@ -84,7 +89,7 @@ func (d *dictionary) writeStacks(out pprofile.StackSlice) {
 func (d *dictionary) unnamed() int {
 	n := 0
 	for _, l := range d.locations.keys[1:] {
-		if l.function == 0 {
+		if l.lines == 0 {
 			n++
 		}
 	}

@@ -215,6 +215,7 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 	record.parent_start = parent->group_leader->start_boottime;
 	record.parent_generation = parent->self_exec_id;
 	record.parent_pid = parent->tgid;
+	record.parent_threads = parent->signal->live.counter;
 	submit_lifecycle(&record);
 	return 0;
 }

@@ -54,7 +54,7 @@ type ProfilerWireLifecycle struct {
 	ParentGeneration uint64
 	Cgroup           uint64
 	ParentPid        uint32
-	Unused           uint32
+	ParentThreads    uint32
 }
 
 type ProfilerWireSample struct {

@@ -57,7 +57,7 @@ struct wire_lifecycle {
 	__u64 parent_generation;
 	__u64 cgroup; /* id in the hierarchy of version 2; 0: the kernel has none */
 	__u32 parent_pid;
-	__u32 unused;
+	__u32 parent_threads; /* that run */
 };
 
 /*

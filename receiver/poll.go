@@ -109,8 +109,8 @@ func (p *poll) round() {
 	}
 	until, completed := p.mark.Complete()
 	if completed {
+		p.updateCPUs() // what it finds unseen, the completion says
 		p.complete(until)
-		p.updateCPUs()
 	} else if !p.batch.Empty() {
 		p.send(message{})
 	}

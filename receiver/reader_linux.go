@@ -44,7 +44,7 @@ func (r procReader) process(request process.Request) process.Answer {
 			CommandArgs: p.CommandArgs,
 			Environment: p.Environment,
 		}
-		answer.Mappings = p.Mappings
+		answer.Mappings, answer.Truncated = p.Mappings, p.Truncated > 0
 	}
 	return answer
 }

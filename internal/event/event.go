@@ -113,6 +113,8 @@ type Lifecycle struct {
 	// Parent and ParentGeneration are set for Fork.
 	Parent           ProcID
 	ParentGeneration Generation
+	// ParentThreads is how many threads of Parent ran, the one that forked included.
+	ParentThreads uint32
 	// Cgroup is where Proc was.
 	Cgroup CgroupID
 	// Comm is the name of the leader: at birth for Fork, the new one for Exec.

@@ -25,6 +25,7 @@ const module = "github.com/seed-a4c8bb2c/ebpfprofilerreceiver"
 // this module.
 var pure = map[string][]string{
 	"completion":         {},
+	"internal/demangle":  {},
 	"internal/event":     {"completion"},
 	"internal/hold":      {"internal/event"},
 	"internal/pipeline":  {"internal/event", "internal/hold", "internal/process", "internal/profile", "internal/symbol"},

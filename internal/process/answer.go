@@ -5,6 +5,7 @@ package process
 
 import (
 	"cmp"
+	"math"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 )
@@ -19,10 +20,20 @@ type Answer struct {
 	StartTick uint64
 	// Image is nil if it could not be read.
 	Image *Image
-	// Mappings are the executable ones, ascending and without overlap.
-	Mappings []event.Mapping
+	// Mappings are the executable ones, ascending and without overlap. Truncated: there
+	// are more.
+	Mappings  []event.Mapping
+	Truncated bool
 	// Gone: /proc had no such process.
 	Gone bool
+}
+
+// end is how far the addresses of the read went.
+func (a *Answer) end() uint64 {
+	if n := len(a.Mappings); a.Truncated && n > 0 {
+		return a.Mappings[n-1].End
+	}
+	return math.MaxUint64
 }
 
 // outcome is what became of an answer.
@@ -78,7 +89,7 @@ func (t *Table) judge(in *instance, a *Answer) outcome {
 	}
 	l.see(a.Image, a.From, a.To)
 	memory := t.change(l)
-	t.stats.MappedRefused += uint64(memory.take(a.Mappings, a.From, a.To, l.fed))
+	t.stats.MappedRefused += uint64(memory.take(a.Mappings, a.end(), a.From, a.To, l.fed))
 	memory.executable = cmp.Or(a.Image.Executable, memory.executable)
 	return accepted
 }

@@ -217,7 +217,7 @@ func TestQueuesAreBounded(t *testing.T) {
 
 func TestFind(t *testing.T) {
 	m := &memory{}
-	m.take([]event.Mapping{{Start: 10, End: 20}, {Start: 20, End: 30}, {Start: 40, End: 50}}, 7, 8, 0)
+	m.take([]event.Mapping{{Start: 10, End: 20}, {Start: 20, End: 30}, {Start: 40, End: 50}}, 50, 7, 8, 0)
 	for addr, want := range map[uint64]uint64{9: 0, 10: 10, 19: 10, 20: 20, 30: 0, 39: 0, 40: 40, 49: 40, 50: 0} {
 		found := m.find(addr, 5)
 		require.Equal(t, want != 0, found != nil, addr)

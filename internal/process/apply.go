@@ -32,6 +32,11 @@ func (t *Table) exec(r *event.Lifecycle) {
 }
 
 func (t *Table) fork(r *event.Lifecycle) {
+	if in := t.instances[r.Proc]; in != nil {
+		if l := in.life(r.Generation); l != nil && l.lo == r.KTime && l.hi == r.KTime {
+			return // the same record again
+		}
+	}
 	l := t.begin(r)
 	if l == nil {
 		t.stats.Refused++
@@ -48,6 +53,7 @@ func (t *Table) fork(r *event.Lifecycle) {
 	if p := t.instances[r.Parent]; p != nil {
 		if pl := p.life(r.ParentGeneration); pl != nil {
 			l.share(pl, r.KTime)
+			l.inherit(pl, r)
 		}
 	}
 }

@@ -141,6 +141,12 @@ func (h *host) fork() *proc {
 			t.versions[v] = true
 		}
 		p.space = parent.space.fork()
+		r.ParentThreads = 1
+		if h.chance(4) { // another thread maps something before the fork is stamped
+			r.ParentThreads, p.space.known = 2, false
+			h.mmap(parent)
+			h.now += 1 + event.KTime(h.rnd.IntN(2000))
+		}
 		for c := range h.know(parent).held {
 			t.held[c] = true
 		}

@@ -43,6 +43,8 @@ type reads struct {
 	tries int
 	// missed is the time of the last sample that asked for a re-read; zero: none.
 	missed event.KTime
+	// doubted is when doubt last asked for a re-read, by W.
+	doubted event.KTime
 }
 
 // life returns the record of a generation, or nil.

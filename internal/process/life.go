@@ -109,14 +109,26 @@ func (l *Life) forgetMappings() {
 
 // share makes a fork at k see what its parent sees.
 func (l *Life) share(parent *Life, k event.KTime) {
-	if parent.memory != nil && l.memory == nil {
-		parent.memory.shared = true
-		l.memory = parent.memory
-	}
 	if parent.sight == nil || l.sight == nil || l.sight.image != nil {
 		return
 	}
 	l.sight, l.until = parent.sight, min(k, parent.until)
+}
+
+// inherit gives a fork its parent's memory. The kernel copies it a while before it
+// stamps the fork (dup_mmap, then trace_sched_process_fork, in kernel/fork.c, v6.12).
+// Meanwhile other threads of the parent may map something: of what changed lately
+// the fork has nobody knows which state.
+func (l *Life) inherit(parent *Life, r *event.Lifecycle) {
+	if parent.memory == nil || l.memory != nil {
+		return
+	}
+	if lately := r.KTime - min(r.KTime, forkTakes); r.ParentThreads > 1 && parent.memory.changedSince(lately) {
+		l.memory = parent.memory.certain(lately)
+		return
+	}
+	parent.memory.shared = true
+	l.memory = parent.memory
 }
 
 // exact notes the record that began this generation.

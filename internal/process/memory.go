@@ -23,7 +23,7 @@ const (
 type memory struct {
 	// regions are those of now, ascending and disjoint.
 	regions []*region
-	// former are those that ended after the last completion.
+	// former are those that ended after the last completion but one, by their end.
 	former []former
 	shared bool
 	// proven: whatever was mapped from then on is known, because the image began
@@ -60,9 +60,8 @@ func (m *memory) find(addr uint64, k event.KTime) *event.Mapping {
 			return &r.Mapping
 		}
 	}
-	for i := len(m.former) - 1; i >= 0; i-- {
-		f := m.former[i]
-		if f.Start <= addr && addr < f.End && f.since <= k && k < f.until {
+	for i := len(m.former) - 1; i >= 0 && k < m.former[i].until; i-- {
+		if f := m.former[i]; f.Start <= addr && addr < f.End && f.since <= k {
 			return &f.Mapping
 		}
 	}
@@ -84,6 +83,23 @@ func (m *memory) own() *memory {
 	return &c
 }
 
+// changedSince reports whether anything was mapped from k on.
+func (m *memory) changedSince(k event.KTime) bool {
+	return slices.ContainsFunc(m.regions, func(r *region) bool { return r.since >= k }) ||
+		len(m.former) > 0 && m.former[len(m.former)-1].until >= k
+}
+
+// certain is the memory without what changed from k on: a part of what there is.
+func (m *memory) certain(k event.KTime) *memory {
+	c := &memory{read: m.read, executable: m.executable}
+	for _, r := range m.regions {
+		if r.since < k {
+			c.regions = append(c.regions, r)
+		}
+	}
+	return c
+}
+
 // put maps a region in place of what it overlaps. It returns how many regions, new
 // or former, there was no room for.
 func (m *memory) put(r *region) (refused int) {
@@ -98,13 +114,24 @@ func (m *memory) put(r *region) (refused int) {
 	case j == i+1 && m.regions[i].Mapping == r.Mapping:
 		return 0 // such as a protection that was changed back
 	}
+	// What is left of a region that r splits may find no room; r does.
+	room := maxRegions - len(m.regions) + (j - i) - 1
 	pieces := make([]*region, 0, 3)
 	if i < j && m.regions[i].Start < r.Start {
-		pieces = append(pieces, m.regions[i].cut(m.regions[i].Start, r.Start))
+		if room > 0 {
+			pieces = append(pieces, m.regions[i].cut(m.regions[i].Start, r.Start))
+		} else {
+			refused++
+		}
+		room--
 	}
 	pieces = append(pieces, r)
 	if i < j && m.regions[j-1].End > r.End {
-		pieces = append(pieces, m.regions[j-1].cut(r.End, m.regions[j-1].End))
+		if room > 0 {
+			pieces = append(pieces, m.regions[j-1].cut(r.End, m.regions[j-1].End))
+		} else {
+			refused++
+		}
 	}
 	for _, old := range m.regions[i:j] {
 		refused += m.end(old, r.since)
@@ -133,13 +160,20 @@ func (m *memory) end(r *region, until event.KTime) (refused int) {
 
 // forget drops what ended by the completion w.
 func (m *memory) forget(w event.KTime) {
-	m.former = slices.DeleteFunc(m.former, func(f former) bool { return f.until <= w })
+	n := 0
+	for n < len(m.former) && m.former[n].until <= w {
+		n++
+	}
+	if n > 0 {
+		m.former = slices.Delete(m.former, 0, n)
+	}
 }
 
 // take lays a read of /proc that took place in [from, to] below what was mapped
-// since from. What it did not find has ended by to. Records have been put here from
-// fed on. It returns how many former regions there was no room for.
-func (m *memory) take(read []event.Mapping, from, to, fed event.KTime) (refused int) {
+// since from. What it did not find has ended by to, unless it lies beyond the end of
+// what was read. Records have been put here from fed on. It returns how many former
+// regions there was no room for.
+func (m *memory) take(read []event.Mapping, end uint64, from, to, fed event.KTime) (refused int) {
 	before := m.regions
 	later := &memory{}
 	for _, r := range before {
@@ -155,11 +189,18 @@ func (m *memory) take(read []event.Mapping, from, to, fed event.KTime) (refused 
 	}
 	slices.SortFunc(m.regions, func(a, b *region) int { return cmp.Compare(a.Start, b.Start) })
 	for _, r := range before {
-		if r.since < from && !m.has(r) {
+		switch {
+		case r.since >= from || m.has(r):
+		case r.Start >= end:
+			m.regions = append(m.regions, r)
+		default:
 			refused += m.end(r, to)
 		}
 	}
-	m.proven, m.read, m.fresh = from, from, false
+	m.read, m.fresh = from, false
+	if from >= fed { // else records were missed while it was read
+		m.proven = from
+	}
 	return refused
 }
 
@@ -187,17 +228,15 @@ func (m *memory) recognise(read event.Mapping, before []*region, from, fed event
 	if i < len(before) && before[i].Start < read.End {
 		if r := before[i]; r.same(&read) {
 			known := *r
-			if known.BuildID == "" {
+			if known.BuildID == "" && read.File != (event.File{}) {
 				known.File = read.File
 			}
 			return &known
 		}
 		since = from
 	}
-	for _, f := range m.former {
-		if f.Start < read.End && read.Start < f.End {
-			since = from
-		}
+	if len(m.former) > 0 {
+		since = from // one of them may have been there
 	}
 	return &region{read, since}
 }

@@ -80,7 +80,7 @@ func TestAMappingOfWhoHadThePIDBeforeTheScan(t *testing.T) {
 
 // Records that were lost leave doubt: what is known is read again.
 func TestDoubt(t *testing.T) {
-	tab := New(Settings{})
+	tab := New(Settings{ReadInterval: 1})
 	exec := func(k event.KTime, g event.Generation) event.Lifecycle {
 		return event.Lifecycle{Kind: event.Exec, KTime: k, Proc: a, Generation: g}
 	}
@@ -107,6 +107,25 @@ func TestDoubt(t *testing.T) {
 	require.Len(t, tab.Requests(9), 1)
 }
 
+// Who makes the kernel lose records all the time does not make us read all the time.
+func TestDoubtIsBounded(t *testing.T) {
+	tab := New(Settings{})
+	const second = 1_000_000_000
+	round(tab, 20*us, fork(10*us, a, no, 0), event.Lifecycle{Kind: event.Exec, KTime: 11 * us, Proc: a, Generation: 1})
+	reads := 0
+	for w := event.KTime(second); w <= 20*second; w += second / 2 {
+		tab.Doubt(w + 1)
+		round(tab, w)
+		tab.Attribute(hit(w, a, 1))
+		for range tab.Requests(9) {
+			reads++
+			answer := saw(w-2, w-1, a, 1, "/bin/x")
+			tab.Answer(answer)
+		}
+	}
+	require.Equal(t, 2, reads, "one in ten seconds")
+}
+
 func TestTheBoundsOfAMemory(t *testing.T) {
 	m := &memory{}
 	for i := range uint64(maxRegions) {
@@ -117,6 +136,23 @@ func TestTheBoundsOfAMemory(t *testing.T) {
 	require.Len(t, m.regions, 1)
 	m.forget(3)
 	require.Empty(t, m.former)
+
+	// One region that others split again and again.
+	m = &memory{}
+	m.put(&region{event.Mapping{Start: 0, End: 100 * maxRegions}, 1})
+	refused := 0
+	for i := range uint64(maxRegions) {
+		at := 10 + 3*i
+		refused += m.put(&region{event.Mapping{Start: at, End: at + 1, Path: "/x"}, event.KTime(2 + i)})
+		require.LessOrEqual(t, len(m.regions), maxRegions)
+		if i%100 == 0 {
+			m.forget(event.KTime(2 + i))
+		}
+		if found := m.find(at, event.KTime(2+i)); found != nil {
+			require.Equal(t, "/x", found.Path, "the old one is not believed any more")
+		}
+	}
+	require.Positive(t, refused)
 	tab := New(Settings{MaxRecords: 1})
 	tab.ObserveMapped([]event.Mapped{mapped(1*us, 1, 1, 2, "/x"), mapped(2*us, 1, 1, 2, "/x")})
 	require.EqualValues(t, 1, tab.Stats().MappedDropped)

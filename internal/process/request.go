@@ -78,9 +78,19 @@ func (t *Table) Missed(l *Life, s *event.Sample) {
 
 // want asks for a read if the life needs one.
 func (t *Table) want(in *instance, l *Life) {
-	if !l.Worker && !l.stray && !t.told(l) {
-		t.ask(in, l.Generation)
+	if l.Worker || l.stray || t.told(l) {
+		return
 	}
+	if l.memory != nil && l.memory.proven > 0 && l.memory.proven < t.doubted {
+		// It was read before. Doubt may come at each completion: who makes the kernel
+		// lose records must not make us read all processes all the time.
+		r := &in.reads
+		if r.doubted != 0 && t.w < r.doubted+doubtIntervals*t.settings.ReadInterval {
+			return
+		}
+		r.doubted, r.tries = max(t.w, 1), 0
+	}
+	t.ask(in, l.Generation)
 }
 
 // told reports whether everything wanted of a life is known.

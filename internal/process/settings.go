@@ -41,12 +41,17 @@ const (
 	// tick is the unit of a process's start time in /proc: USER_HZ is 100 on
 	// every platform we run on.
 	tick = 10_000_000
+	// doubtIntervals is the least distance between two re-reads for doubt, in
+	// ReadIntervals.
+	doubtIntervals = 10
 	// maxTries bounds the reads for a generation that has no image yet.
 	maxTries = 4
 	// settle is how long a superseded generation is kept: the kernel counts the
 	// generation up a moment after the exec is stamped, so samples in between
 	// still carry the old one. Later ones are served too, by a new record.
 	settle event.KTime = 10_000_000
+	// forkTakes is more than a fork takes from the copy of the memory to its stamp.
+	forkTakes event.KTime = 1_000_000_000
 	// linger is how long after its exit an instance keeps its images. Exit work
 	// is done by then; what remains is a zombie that nobody reaps.
 	linger event.KTime = 10_000_000_000

@@ -146,5 +146,8 @@ func (t *Table) Attribute(s *event.Sample) *Life {
 	if s.UserStack != event.UserExit {
 		t.want(in, l)
 	}
+	if l.memory != nil {
+		l.memory.forget(t.settled)
+	}
 	return l
 }

@@ -86,8 +86,7 @@ func (k *Kernel) addLate(id int) error {
 	if err := k.addBuffer(id); err != nil {
 		return err
 	}
-	k.cpus[len(k.cpus)-1].mapped.retired = 1
-	k.cpus[len(k.cpus)-1].mapped.lost = 1
+	k.cpus[len(k.cpus)-1].mapped.unseen()
 	return nil
 }
 

@@ -38,6 +38,7 @@ const (
 	atParentGeneration = int(unsafe.Offsetof(bpf.ProfilerWireLifecycle{}.ParentGeneration))
 	atCgroup           = int(unsafe.Offsetof(bpf.ProfilerWireLifecycle{}.Cgroup))
 	atParentPID        = int(unsafe.Offsetof(bpf.ProfilerWireLifecycle{}.ParentPid))
+	atParentThreads    = int(unsafe.Offsetof(bpf.ProfilerWireLifecycle{}.ParentThreads))
 )
 
 var host = binary.NativeEndian
@@ -105,6 +106,7 @@ func decodeLifecycle(record []byte, batch *event.Batch) bool {
 			Start: event.BootTime(host.Uint64(record[atParentStart:])),
 		},
 		ParentGeneration: event.Generation(host.Uint64(record[atParentGeneration:])),
+		ParentThreads:    host.Uint32(record[atParentThreads:]),
 		Cgroup:           decodeCgroup(record),
 		Comm:             decodeComm(record),
 		Worker:           record[atWorker] != 0,

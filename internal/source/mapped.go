@@ -35,17 +35,23 @@ const (
 // names keeps one copy of each string that many records have.
 type names map[string]string
 
-// maxNames bounds the strings that are kept.
-const maxNames = 16384
+// maxNames bounds the strings that are kept, maxNameSize their length.
+const (
+	maxNames    = 4096
+	maxNameSize = 256
+)
 
 func (n *names) intern(b []byte) string {
 	if s, ok := (*n)[string(b)]; ok {
 		return s
 	}
+	s := string(b)
+	if len(s) > maxNameSize {
+		return s
+	}
 	if len(*n) >= maxNames || *n == nil {
 		*n = names{}
 	}
-	s := string(b)
 	(*n)[s] = s
 	return s
 }

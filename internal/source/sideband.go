@@ -66,7 +66,10 @@ func openSideband(cpu int) (_ *sideband, err error) {
 	}
 	header := (*unix.PerfEventMmapPage)(unsafe.Pointer(&s.memory[0]))
 	s.reader = newStream(&header.Data_head, &header.Data_tail, s.memory[page:])
-	return s, s.enable()
+	if err := s.enable(); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // open opens the event with what the kernel offers: since Linux 6.0 it counts
@@ -128,19 +131,30 @@ func (s *sideband) retire() error {
 
 // resume follows the CPU again: the kernel leaves its old event switched off. What
 // happened in between went unseen.
-func (s *sideband) resume() error {
+func (s *sideband) resume() (err error) {
 	if s.fd >= 0 {
 		return nil
 	}
 	if err := s.open(); err != nil {
 		return err
 	}
-	s.retired++
-	s.lost = s.retired
+	defer func() {
+		if err != nil { // to be tried again
+			err = errors.Join(err, unix.Close(s.fd))
+			s.fd = -1
+		}
+	}()
 	if err := unix.IoctlSetInt(s.fd, unix.PERF_EVENT_IOC_SET_OUTPUT, s.anchor); err != nil {
 		return s.explain("share the buffer", err)
 	}
+	s.unseen()
 	return s.enable()
+}
+
+// unseen counts a loss of unknown size.
+func (s *sideband) unseen() {
+	s.retired++
+	s.lost++
 }
 
 // noteLoss is called when records may have been lost. To ask a running event
@@ -150,7 +164,7 @@ func (s *sideband) noteLoss() {
 		return
 	}
 	if !s.counts {
-		s.lost++
+		s.unseen()
 		return
 	}
 	// By the read format: the count, which is 0, then what was lost.
@@ -160,7 +174,7 @@ func (s *sideband) noteLoss() {
 		err = io.ErrUnexpectedEOF
 	}
 	if err != nil {
-		s.lost++
+		s.unseen()
 		return
 	}
 	s.lost = max(s.lost, s.retired+host.Uint64(buf[8:]))

@@ -57,21 +57,33 @@ func (r procReader) container(id event.CgroupID) string {
 
 // file reads through a process that has the file mapped: the path may name another
 // file by now, or none. A file that is no ELF file still has a hash.
-func (r procReader) file(request pipeline.FileRequest) (file *symbol.File) {
-	f, err := r.proc.OpenMapped(request.PIDs[:], request.Mapping, func(f *os.File) bool {
-		info, err := f.Stat()
-		if err != nil {
-			return false
-		}
-		file, _ = symbol.Read(f, info.Size())
-		want := request.Mapping.BuildID
-		return want == "" || want == file.GNUBuildID()
+func (r procReader) file(request pipeline.FileRequest) pipeline.FileAnswer {
+	answer := pipeline.FileAnswer{ID: request.ID}
+	f, err := r.proc.OpenMapped(request.PIDs[:], request.Mapping, func(f *os.File) (ok bool) {
+		answer.Content, answer.File, ok = read(f, request)
+		return ok
 	})
 	if err != nil {
-		return nil
+		return pipeline.FileAnswer{ID: request.ID}
 	}
 	f.Close()
-	return file
+	return answer
+}
+
+// read reads a file that may be the one that is asked for.
+func read(f *os.File, request pipeline.FileRequest) (content event.File, file *symbol.File, ok bool) {
+	content, err := procfs.Identity(f)
+	if err != nil {
+		return content, nil, false
+	}
+	if want := request.Mapping.BuildID; want != "" && want != symbol.ReadBuildID(f, content.Size) {
+		return content, nil, false
+	}
+	if content == request.Known {
+		return content, nil, true
+	}
+	file, _ = symbol.Read(f, content.Size)
+	return content, file, true
 }
 
 func (r procReader) tellsContainers() bool { return r.proc.TellsContainers() }

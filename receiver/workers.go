@@ -19,8 +19,7 @@ type reader interface {
 	container(event.CgroupID) string
 	// tellsContainers: of all processes, even those that are gone.
 	tellsContainers() bool
-	// file is nil if it could not be read.
-	file(pipeline.FileRequest) *symbol.File
+	file(pipeline.FileRequest) pipeline.FileAnswer
 	// kernel returns what could be read, and why not the rest.
 	kernel() (k *symbol.Kernel, buildID string, err error)
 	Close() error
@@ -90,8 +89,8 @@ func (c clerk) group(id event.CgroupID) func() apply {
 
 func (c clerk) file(r pipeline.FileRequest) func() apply {
 	return func() apply {
-		file := c.reader.file(r)
-		return func(p *pipeline.Pipeline) { p.Loaded(r.ID, file) }
+		answer := c.reader.file(r)
+		return func(p *pipeline.Pipeline) { p.Loaded(answer) }
 	}
 }
 

@@ -15,6 +15,10 @@ type File struct {
 	Generation uint64
 }
 
+// Recorded reports whether only a record of the kernel tells of the file: it may have
+// been changed since.
+func (f File) Recorded() bool { return f != File{} && f.ChangeTime == 0 }
+
 // Mapping is a range of executable memory of a process.
 type Mapping struct {
 	// Start is the first address, End the first one behind.

@@ -16,6 +16,18 @@ type FileRequest struct {
 	// parent. They may be other processes by now.
 	PIDs    [2]uint32
 	Mapping event.Mapping
+	// Known is the file whose contents are known by this ID: if it is the same
+	// still, there is nothing to read.
+	Known event.File
+}
+
+// FileAnswer is what a file told of itself.
+type FileAnswer struct {
+	ID event.FileID
+	// Content is the file that was found, zero if none was.
+	Content event.File
+	// File is nil if it could not be read, or is known already.
+	File *symbol.File
 }
 
 const (
@@ -32,6 +44,9 @@ type code struct {
 	files *symbol.Cache
 	// buildIDs are of files that mappings do not name by build ID.
 	buildIDs map[event.File]string
+	// contents are the files that were found where only a record told of them: those
+	// may be changed in place.
+	contents map[event.File]event.File
 	// wanted are the files that were asked for and have not been answered.
 	wanted        map[event.FileID]struct{}
 	queue         []FileRequest
@@ -43,6 +58,7 @@ func newCode(maxBytes int) *code {
 	return &code{
 		files:    symbol.NewCache(maxBytes),
 		buildIDs: map[event.File]string{},
+		contents: map[event.File]event.File{},
 		wanted:   map[event.FileID]struct{}{},
 	}
 }
@@ -65,11 +81,20 @@ func (c *code) want(id event.FileID, m *event.Mapping, life *process.Life) {
 	if _, ok := c.wanted[id]; ok {
 		return
 	}
-	if _, ok := c.files.Get(id); ok {
+	_, ok := c.files.Get(id)
+	if ok && !m.File.Recorded() {
 		return
 	}
+	r := FileRequest{ID: id, PIDs: [2]uint32{life.Proc.PID, life.Parent.PID}, Mapping: *m}
+	if m.File.Recorded() {
+		id = m.ID()
+		r.ID = id
+		if ok {
+			r.Known = c.contents[m.File]
+		}
+	}
 	c.wanted[id] = struct{}{}
-	c.queue = append(c.queue, FileRequest{ID: id, PIDs: [2]uint32{life.Proc.PID, life.Parent.PID}, Mapping: *m})
+	c.queue = append(c.queue, r)
 }
 
 func (c *code) requests(n int) []FileRequest {
@@ -79,19 +104,25 @@ func (c *code) requests(n int) []FileRequest {
 	return out
 }
 
-func (c *code) loaded(id event.FileID, f *symbol.File) {
+func (c *code) loaded(a FileAnswer) {
+	id := a.ID
 	delete(c.wanted, id)
-	if f == nil {
+	if a.File == nil {
 		return
 	}
-	if buildID := f.GNUBuildID(); id.BuildID == "" && buildID != "" {
-		if len(c.buildIDs) >= maxBuildIDs {
-			clear(c.buildIDs)
-		}
+	if len(c.contents) >= maxBuildIDs || len(c.buildIDs) >= maxBuildIDs {
+		clear(c.contents)
+		clear(c.buildIDs)
+	}
+	if id.File.Recorded() {
+		c.contents[id.File] = a.Content
+		delete(c.buildIDs, id.File)
+	}
+	if buildID := a.File.GNUBuildID(); id.BuildID == "" && buildID != "" {
 		c.buildIDs[id.File] = buildID
 		id = event.FileID{BuildID: buildID}
 	}
-	c.files.Put(id, f)
+	c.files.Put(id, a.File)
 }
 
 // file returns what is known of the file of a mapping, or nil.

@@ -215,8 +215,8 @@ func (p *Pipeline) GroupFound(group event.CgroupID, container string) {
 // Loaded.
 func (p *Pipeline) FileRequests(n int) []FileRequest { return p.code.requests(n) }
 
-// Loaded takes what a file told of itself; nil if it could not be read.
-func (p *Pipeline) Loaded(id event.FileID, f *symbol.File) { p.code.loaded(id, f) }
+// Loaded takes what a file told of itself.
+func (p *Pipeline) Loaded(a FileAnswer) { p.code.loaded(a) }
 
 // KernelLoaded takes the kernel's symbols and build ID.
 func (p *Pipeline) KernelLoaded(k *symbol.Kernel, buildID string) {

@@ -38,7 +38,7 @@ func (r *Reader) OpenMapped(pids []uint32, m event.Mapping, is func(*os.File) bo
 		}
 		errs = append(errs, fmt.Errorf("process %d: %w", pid, err))
 	}
-	f, err := r.verify(m, is)(openByPath(r.host, m.Path))
+	f, err := r.openBelow(r.host, m, is)
 	if err == nil {
 		return f, nil
 	}
@@ -52,68 +52,83 @@ func (r *Reader) openThrough(pid uint32, m event.Mapping, is func(*os.File) bool
 		return nil, err
 	}
 	defer h.close()
-	if f, err := r.verify(m, is)(openat(int(h), mapFile(m), unix.O_PATH)); err == nil {
-		return f, nil
+	if fd, err := openat(int(h), mapFile(m), unix.O_PATH); err == nil {
+		if f, err := r.verify(fd, m, sameInode, is); err == nil {
+			return f, nil
+		}
 	}
 	root, err := h.root()
 	if err != nil {
 		return nil, err
 	}
 	defer unix.Close(root)
-	return r.verify(m, is)(openByPath(root, m.Path))
+	return r.openBelow(root, m, is)
 }
 
-// verify returns a function that opens the file behind a handle if it is the one
-// that was mapped. A handle opens nothing, and between the two nobody can put
-// another file there. It closes the handle.
-func (r *Reader) verify(m event.Mapping, is func(*os.File) bool) func(handle int, err error) (*os.File, error) {
-	return func(handle int, err error) (*os.File, error) {
-		if err != nil {
-			return nil, err
-		}
-		defer unix.Close(handle)
-		key, err := keyOf(handle, "")
-		if err != nil {
-			return nil, err
-		}
-		if m.File != (event.File{}) && !sameInode(key, m.File) {
-			return nil, ErrReplaced
-		}
-		// Not to wait for the holder of a lease is the other use of O_NONBLOCK.
-		fd, err := openat(r.proc, "self/fd/"+strconv.Itoa(handle), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY)
-		if err != nil {
-			return nil, err
-		}
-		f := os.NewFile(uintptr(fd), m.Path)
-		if !sameGeneration(f, m.File) || is != nil && !is(f) {
-			f.Close()
-			return nil, ErrReplaced
-		}
-		return f, nil
+// openBelow opens the file by its path below a root.
+func (r *Reader) openBelow(root int, m event.Mapping, is func(*os.File) bool) (*os.File, error) {
+	fd, err := openByPath(root, m.Path)
+	if err != nil {
+		return nil, err
 	}
+	return r.verify(fd, m, sameFile, is)
 }
 
-// sameInode compares what is known of both.
-func sameInode(found, mapped event.File) bool {
-	if mapped.ChangeTime == 0 {
-		found.ChangeTime, found.Size = 0, 0
+// verify opens the file behind a handle, which it closes, if it is the one that was
+// mapped. A handle opens nothing, and between the two nobody can put another file
+// there.
+func (r *Reader) verify(handle int, m event.Mapping, same func(*os.File, event.File, event.File) bool, is func(*os.File) bool) (*os.File, error) {
+	defer unix.Close(handle)
+	key, err := keyOf(handle, "")
+	if err != nil {
+		return nil, err
 	}
-	found.Generation = mapped.Generation
+	// Not to wait for the holder of a lease is the other use of O_NONBLOCK.
+	fd, err := openat(r.proc, "self/fd/"+strconv.Itoa(handle), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY)
+	if err != nil {
+		return nil, err
+	}
+	f := os.NewFile(uintptr(fd), m.Path)
+	if m.File != (event.File{}) && !same(f, key, m.File) || is != nil && !is(f) {
+		f.Close()
+		return nil, ErrReplaced
+	}
+	return f, nil
+}
+
+// sameInode tells whether a file found at the addresses of a mapping is the mapped
+// one. The kernel's records name another device than stat on file systems such as
+// btrfs, where each subvolume has a number of its own.
+func sameInode(_ *os.File, found, mapped event.File) bool {
+	if mapped.Recorded() {
+		return found.Inode == mapped.Inode
+	}
 	return found == mapped
 }
 
 // fsIocGetVersion is FS_IOC_GETVERSION (include/uapi/linux/fs.h).
 const fsIocGetVersion = 0x80087601
 
-// sameGeneration tells a file from an earlier one of its inode number. Of file
-// systems that do not tell the generation nothing is known, so it is believed.
-func sameGeneration(f *os.File, mapped event.File) bool {
-	if mapped.Generation == 0 {
-		return true
+// sameFile tells whether a file found by its path is the mapped one. Of that the
+// kernel's records have the inode's generation, by which an earlier file of the same
+// number is told from it; where the file system does not tell, the device has to be
+// the same.
+func sameFile(f *os.File, found, mapped event.File) bool {
+	if !mapped.Recorded() {
+		return found == mapped
+	}
+	if found.Inode != mapped.Inode {
+		return false
 	}
 	generation, err := unix.IoctlGetUint32(int(f.Fd()), fsIocGetVersion)
-	return err != nil || uint64(generation) == mapped.Generation
+	if err != nil {
+		return found.Device == mapped.Device
+	}
+	return uint64(generation) == mapped.Generation
 }
+
+// Identity identifies an open file.
+func Identity(f *os.File) (event.File, error) { return keyOf(int(f.Fd()), "") }
 
 // mapFile is the name of a mapping in map_files (fs/proc/base.c, dname_to_vma_addr,
 // v6.12).

@@ -86,6 +86,43 @@ func TestReplaced(t *testing.T) {
 	assert.ErrorIs(t, err, ErrNoFile)
 }
 
+// The kernel's records have inode and generation, and on some file systems another
+// device than stat.
+func TestOpenRecorded(t *testing.T) {
+	r, path := newReader(t), copyOfSelf(t)
+	c := start(t, path)
+	p, err := r.Read(c.pid)
+	require.NoError(t, err)
+	m := programMapping(t, p)
+	f, err := os.Open(path)
+	require.NoError(t, err)
+	defer f.Close()
+	generation, err := unix.IoctlGetUint32(int(f.Fd()), fsIocGetVersion)
+	tells := err == nil
+	found := m.File
+	m.File = event.File{Device: found.Device + 1, Inode: found.Inode, Generation: uint64(generation)}
+	opens := func(m event.Mapping) bool {
+		f, err := r.OpenMapped([]uint32{c.pid}, m, nil)
+		if err != nil {
+			require.ErrorIs(t, err, ErrReplaced)
+			return false
+		}
+		require.NoError(t, f.Close())
+		return true
+	}
+	needMapFiles(t)
+	require.True(t, opens(m), "by its addresses")
+	m.File.Inode++
+	require.False(t, opens(m))
+	m.File.Inode--
+	m.Start += 4096 // no such mapping: by its path
+	require.Equal(t, tells, opens(m), "by the generation, if the file system tells")
+	m.File.Device = found.Device
+	require.True(t, opens(m))
+	m.File.Generation++
+	require.Equal(t, !tells, opens(m))
+}
+
 // Without map_files the path leads to the file; what is there instead is neither
 // taken for it nor waited for.
 func TestOpenByPath(t *testing.T) {

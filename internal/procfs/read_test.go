@@ -65,9 +65,16 @@ type child struct {
 	pid   uint32
 }
 
+// start returns when the program is mapped: exec is over for its parent before that.
 func start(t testing.TB, path string) child {
 	t.Helper()
-	return startAs(t, path, "waits")
+	c := startAs(t, path, "waits")
+	require.Eventually(t, func() bool {
+		program, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", c.pid))
+		maps, _ := os.ReadFile(fmt.Sprintf("/proc/%d/maps", c.pid))
+		return program != "" && bytes.Contains(maps, []byte(program))
+	}, 5*time.Second, time.Millisecond)
+	return c
 }
 
 func startAs(t testing.TB, path, kind string) child {

@@ -69,6 +69,19 @@ func Read(r io.ReaderAt, size int64) (*File, error) {
 	return f, errors.Join(nerr, serr)
 }
 
+// ReadBuildID reads the linker's build ID of the file of size bytes behind r, empty if
+// there is none.
+func ReadBuildID(r io.ReaderAt, size int64) string {
+	f, img := &File{}, image{r: r, size: uint64(max(0, size))}
+	if img.readHeader() != nil || img.readSegments() != nil {
+		return ""
+	}
+	// Without section headers the segments tell; and what is damaged tells nothing.
+	_ = img.readSections()
+	_ = f.readNotes(&img)
+	return f.gnuBuildID
+}
+
 // GNUBuildID is the linker's build ID as lower-case hex, empty if there is none.
 func (f *File) GNUBuildID() string { return f.gnuBuildID }
 

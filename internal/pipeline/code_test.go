@@ -1,0 +1,68 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+package pipeline
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/process"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/symbol"
+)
+
+// file has a hash of its own, as its text is no ELF file.
+func file(text string) *symbol.File {
+	f, _ := symbol.Read(bytes.NewReader([]byte(text)), int64(len(text)))
+	return f
+}
+
+var life = &process.Life{Proc: event.ProcID{PID: 7}, Parent: event.ProcID{PID: 3}}
+
+func TestAFileIsReadOnceByItsBuildID(t *testing.T) {
+	c := newCode(1 << 20)
+	m := &event.Mapping{Start: 1, End: 2, Path: "/x", BuildID: "abc"}
+	c.want(c.id(m), m, life)
+	c.want(c.id(m), m, life)
+	require.Equal(t, []FileRequest{{ID: event.FileID{BuildID: "abc"}, PIDs: [2]uint32{7, 3}, Mapping: *m}}, c.requests(9))
+	require.Nil(t, c.file(m))
+	one := file("one")
+	c.loaded(FileAnswer{ID: m.ID(), Content: event.File{Inode: 1, ChangeTime: 1}, File: one})
+	require.Same(t, one, c.file(m))
+	c.want(c.id(m), m, life)
+	require.Empty(t, c.requests(9))
+	c.want(event.FileID{}, &event.Mapping{Path: "[vdso]"}, life)
+	require.Empty(t, c.requests(9))
+}
+
+// Of a file without build ID a record tells the inode only, whose contents may be
+// changed in place: it is looked at again.
+func TestAFileThatIsChangedInPlaceIsReadAgain(t *testing.T) {
+	c := newCode(1 << 20)
+	m := &event.Mapping{Path: "/x", File: event.File{Device: 1, Inode: 2, Generation: 3}}
+	ask := func() FileRequest {
+		t.Helper()
+		c.want(c.id(m), m, life)
+		requests := c.requests(9)
+		require.Len(t, requests, 1)
+		return requests[0]
+	}
+	require.Zero(t, ask().Known)
+	before, after := event.File{Inode: 2, ChangeTime: 10}, event.File{Inode: 2, ChangeTime: 11}
+	one, two := file("one"), file("two")
+	c.loaded(FileAnswer{ID: m.ID(), Content: before, File: one})
+	require.Same(t, one, c.file(m))
+
+	require.Equal(t, before, ask().Known)
+	c.loaded(FileAnswer{ID: m.ID(), Content: before}) // it is the same
+	require.Same(t, one, c.file(m))
+	ask()
+	c.loaded(FileAnswer{ID: m.ID(), Content: after, File: two})
+	require.Same(t, two, c.file(m))
+	require.Equal(t, after, ask().Known)
+	c.loaded(FileAnswer{ID: m.ID()}) // it cannot be reached any more
+	require.Same(t, two, c.file(m))
+}

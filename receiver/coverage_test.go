@@ -261,6 +261,38 @@ func TestNamesAreDemangled(t *testing.T) {
 	}
 }
 
+// Code that a program made itself has the names that it wrote down, also what it made
+// after its list was read.
+func TestCodeMadeAtRunTimeIsNamed(t *testing.T) {
+	roottest.Need(t)
+	program := workloads.BuildJIT(t)
+	s := fast()
+	s.SamplesPerSecond = 997
+	sink := &consumertest.ProfilesSink{}
+	r := startKernel(t, s, sink)
+	require.NoError(t, exec.Command(program, "3").Run())
+	require.NoError(t, r.Shutdown(t.Context()))
+	samples, nameless := map[string]int{}, 0
+	eachSample(sink.AllProfiles(), func(a pcommon.Map, d pprofile.ProfilesDictionary, s pprofile.Sample) {
+		frames := userFrames(d, s)
+		if text(a, "process.executable.path").Str() != program || len(frames) == 0 || fileOf(d, frames[0]) != "" {
+			return
+		}
+		if frames[0].Lines().Len() == 0 {
+			nameless += s.TimestampsUnixNano().Len()
+			return
+		}
+		f := d.FunctionTable().At(int(frames[0].Lines().At(0).FunctionIndex()))
+		samples[d.StringTable().At(int(f.NameStrindex()))] += s.TimestampsUnixNano().Len()
+	})
+	t.Log(samples, nameless, "without a name")
+	require.Len(t, samples, 2)
+	for _, name := range workloads.Made {
+		require.Greater(t, samples[name], 997, name)
+	}
+	require.Less(t, nameless, 2*997, "a window is named when its list has been read")
+}
+
 // A load of many short processes: the CPU time of each program is what the kernel
 // accounts to its processes.
 func TestTimeOfShortProcessesByProgram(t *testing.T) {

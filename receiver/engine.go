@@ -177,6 +177,9 @@ func (e *engine) dispatch() {
 	for _, r := range e.pipeline.Requests(e.processes.room()) {
 		e.processes.submit(e.clerk.process(r))
 	}
+	for _, r := range e.pipeline.PerfMapRequests(e.files.room()) {
+		e.files.submit(e.clerk.perfMap(r))
+	}
 	for _, r := range e.pipeline.FileRequests(e.files.room()) {
 		e.files.submit(e.clerk.file(r))
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/pipeline"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/preflight"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/process"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/procfs"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/symbol"
@@ -84,6 +85,32 @@ func read(f *os.File, request pipeline.FileRequest) (content event.File, file *s
 	}
 	file, _ = symbol.Read(f, content.Size)
 	return content, file, true
+}
+
+// perfMap reads the list of code that a process made at run time, if it has grown.
+func (r procReader) perfMap(request pipeline.PerfMapRequest) pipeline.PerfMapAnswer {
+	answer := pipeline.PerfMapAnswer{PerfMapRequest: request, From: preflight.Now()}
+	f, startTick, err := r.proc.OpenPerfMap(request.PID)
+	answer.StartTick = startTick
+	if err == nil {
+		defer f.Close()
+		answer.Map, answer.Size = readPerfMap(f, request.Size)
+	}
+	answer.To = preflight.Now()
+	return answer
+}
+
+// readPerfMap returns the list and its size, no list if the size is the known one.
+func readPerfMap(f *os.File, known int64) (*symbol.PerfMap, int64) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, 0
+	}
+	if info.Size() == known {
+		return nil, known
+	}
+	m, _ := symbol.ReadPerfMap(f) // what is too large is read in part
+	return m, info.Size()
 }
 
 func (r procReader) tellsContainers() bool { return r.proc.TellsContainers() }

@@ -77,7 +77,7 @@ func (t *telemetry) instruments() []metric.Observable {
 		b.ReceiverEbpfProfilerFramesUnnamed, b.ReceiverEbpfProfilerMappingsUnidentified,
 		b.ReceiverEbpfProfilerMappingsRecorded, b.ReceiverEbpfProfilerMappingsLost,
 		b.ReceiverEbpfProfilerProcesses, b.ReceiverEbpfProfilerEvictions,
-		b.ReceiverEbpfProfilerPidReuses, b.ReceiverEbpfProfilerProcessesRefused,
+		b.ReceiverEbpfProfilerPerfMapReads, b.ReceiverEbpfProfilerPidReuses, b.ReceiverEbpfProfilerProcessesRefused,
 		b.ReceiverEbpfProfilerProcfsReads, b.ReceiverEbpfProfilerReconciliations,
 		b.ReceiverEbpfProfilerLifecycleLost, b.ReceiverEbpfProfilerCompletions,
 		b.ReceiverEbpfProfilerLateRecords, b.ReceiverEbpfProfilerCompletionsReplaced,
@@ -102,6 +102,7 @@ func (t *telemetry) observe(_ context.Context, o metric.Observer) error {
 	t.by(o, b.ReceiverEbpfProfilerMappingsLost, "reason", mappingsLost(s))
 	t.by(o, b.ReceiverEbpfProfilerProcesses, "state", states(s))
 	t.total(o, b.ReceiverEbpfProfilerEvictions, processes.Evictions)
+	t.by(o, b.ReceiverEbpfProfilerPerfMapReads, "outcome", perfMapReads(s))
 	t.total(o, b.ReceiverEbpfProfilerPidReuses, processes.PIDReuses)
 	t.total(o, b.ReceiverEbpfProfilerProcessesRefused, processes.Refused)
 	t.by(o, b.ReceiverEbpfProfilerProcfsReads, "outcome", reads(s))
@@ -180,6 +181,11 @@ func reconciliations(s *snapshot) values {
 func states(s *snapshot) values {
 	p := s.pipeline.Processes
 	return values{"live": uint64(p.Live), "exiting": uint64(p.Exiting), "zombie": uint64(p.Zombie)}
+}
+
+func perfMapReads(s *snapshot) values {
+	m := s.pipeline.PerfMaps
+	return values{"read": m.Read, "unchanged": m.Unchanged, "absent": m.Absent, "refused": m.Refused, "too_large": m.TooLarge}
 }
 
 func reads(s *snapshot) values {

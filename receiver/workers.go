@@ -20,6 +20,7 @@ type reader interface {
 	// tellsContainers: of all processes, even those that are gone.
 	tellsContainers() bool
 	file(pipeline.FileRequest) pipeline.FileAnswer
+	perfMap(pipeline.PerfMapRequest) pipeline.PerfMapAnswer
 	// kernel returns what could be read, and why not the rest.
 	kernel() (k *symbol.Kernel, buildID string, err error)
 	Close() error
@@ -91,6 +92,13 @@ func (c clerk) file(r pipeline.FileRequest) func() apply {
 	return func() apply {
 		answer := c.reader.file(r)
 		return func(p *pipeline.Pipeline) { p.Loaded(answer) }
+	}
+}
+
+func (c clerk) perfMap(r pipeline.PerfMapRequest) func() apply {
+	return func() apply {
+		answer := c.reader.perfMap(r)
+		return func(p *pipeline.Pipeline) { p.PerfMapRead(answer) }
 	}
 }
 

@@ -39,6 +39,7 @@ type TelemetryBuilder struct {
 	ReceiverEbpfProfilerMappingsLost         metric.Int64ObservableCounter
 	ReceiverEbpfProfilerMappingsRecorded     metric.Int64ObservableCounter
 	ReceiverEbpfProfilerMappingsUnidentified metric.Int64ObservableCounter
+	ReceiverEbpfProfilerPerfMapReads         metric.Int64ObservableCounter
 	ReceiverEbpfProfilerPidReuses            metric.Int64ObservableCounter
 	ReceiverEbpfProfilerProcesses            metric.Int64ObservableGauge
 	ReceiverEbpfProfilerProcessesRefused     metric.Int64ObservableCounter
@@ -192,6 +193,21 @@ func (builder *TelemetryBuilder) RegisterReceiverEbpfProfilerMappingsUnidentifie
 		cb(ctx, &observerInt64{inst: builder.ReceiverEbpfProfilerMappingsUnidentified, obs: o})
 		return nil
 	}, builder.ReceiverEbpfProfilerMappingsUnidentified)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterReceiverEbpfProfilerPerfMapReadsCallback sets callback for observable ReceiverEbpfProfilerPerfMapReads metric.
+func (builder *TelemetryBuilder) RegisterReceiverEbpfProfilerPerfMapReadsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ReceiverEbpfProfilerPerfMapReads, obs: o})
+		return nil
+	}, builder.ReceiverEbpfProfilerPerfMapReads)
 	if err != nil {
 		return err
 	}
@@ -515,6 +531,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_receiver_ebpf_profiler_mappings_unidentified",
 		metric.WithDescription("Mappings delivered without a build ID because their file has none and could not be read. [Development]"),
 		metric.WithUnit("{mapping}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverEbpfProfilerPerfMapReads, err = builder.meter.Int64ObservableCounter(
+		"otelcol_receiver_ebpf_profiler_perf_map_reads",
+		metric.WithDescription("Looks at /tmp/perf-PID.map of processes that run code without a file, by what became of them. [Development]"),
+		metric.WithUnit("{read}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverEbpfProfilerPidReuses, err = builder.meter.Int64ObservableCounter(

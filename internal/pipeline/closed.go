@@ -4,6 +4,8 @@
 package pipeline
 
 import (
+	"cmp"
+
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/process"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/profile"
@@ -19,10 +21,13 @@ type Window struct {
 	kernelBuildID string
 }
 
-// binary is a file with its symbols, nil if not known, or other memory.
+// binary is a file with its symbols, nil if not known, or other memory, with the
+// names of what was made at run time.
 type binary struct {
-	mapping *event.Mapping
-	file    *symbol.File
+	mapping   *event.Mapping
+	file      *symbol.File
+	made      *symbol.PerfMap
+	frameType string
 }
 
 // close fixes what the window knows of its owners and binaries.
@@ -34,7 +39,13 @@ func (w *window) close(n notes) *Window {
 		kernelBuildID: w.code.kernelBuildID,
 	}
 	for i, m := range w.mapped {
-		c.binaries[i] = binary{mapping: m, file: w.code.file(m)}
+		b := binary{mapping: m.Mapping, frameType: "native"}
+		if m.life != nil {
+			b.made, b.frameType = cmp.Or(w.made[m.life], w.jit.of(m.life)), jitFrameType(m.life)
+		} else {
+			b.file = w.code.file(m.Mapping)
+		}
+		c.binaries[i] = b
 	}
 	for life, owner := range w.owners {
 		owner.Attributes = n.attributes(life)
@@ -50,6 +61,9 @@ func (w *window) close(n notes) *Window {
 // settle fixes what is known of lives that the process table is about to forget.
 func (w *window) settle(lives []*process.Life, n notes) {
 	for _, life := range lives {
+		if names := w.jit.of(life); names != nil {
+			w.made[life] = names
+		}
 		if owner, ok := w.owners[life]; ok {
 			owner.Attributes = n.attributes(life)
 			delete(w.owners, life)
@@ -104,6 +118,12 @@ func (b binary) resolve(offset uint64) profile.Location {
 		Mapping:   profile.Mapping{Filename: b.mapping.Path},
 		Address:   offset,
 		FrameType: "native",
+	}
+	if b.made != nil {
+		if name, ok := b.made.Name(offset); ok {
+			l.Lines, l.FrameType = line(name), b.frameType
+		}
+		return l
 	}
 	l.Mapping.GNUBuildID = b.mapping.BuildID
 	if b.file == nil {

@@ -52,6 +52,7 @@ type Pipeline struct {
 	hold     *hold.Buffer
 	table    *process.Table
 	code     *code
+	jit      *jit
 	groups   *containers
 	window   *window
 	until    event.KTime
@@ -87,9 +88,10 @@ func New(s Settings) *Pipeline {
 		hold:     hold.New(s.MaxHoldBytes),
 		table:    process.New(process.Settings{MaxProcesses: s.MaxProcesses, ReadAll: s.ReadAll}),
 		code:     newCode(s.MaxSymbolBytes),
+		jit:      newJIT(),
 		groups:   newContainers(),
 	}
-	p.window = newWindow(p.code, s.Start, s.Start+event.KTime(s.Interval))
+	p.window = newWindow(p.code, p.jit, s.Start, s.Start+event.KTime(s.Interval))
 	return p
 }
 
@@ -145,6 +147,7 @@ func (p *Pipeline) late(k event.KTime) {
 func (p *Pipeline) Complete(w event.KTime) []*Window {
 	p.until = max(p.until, w)
 	p.table.Complete(w)
+	p.jit.complete(w)
 	var closed []*Window
 	for w >= p.window.End() {
 		p.release(p.window.End())
@@ -157,6 +160,8 @@ func (p *Pipeline) Complete(w event.KTime) []*Window {
 	evicted := p.table.Evict(w)
 	p.window.settle(evicted.Gone, p.notes())
 	p.window.settle(evicted.Idle, p.notes())
+	p.jit.forget(evicted.Gone)
+	p.jit.forget(evicted.Idle)
 	p.freed = evicted.Freed
 	return closed
 }
@@ -184,7 +189,7 @@ func (p *Pipeline) release(until event.KTime) {
 func (p *Pipeline) closeWindow(closed []*Window, end event.KTime) []*Window {
 	w := p.window
 	w.EndAt(end)
-	p.window = newWindow(p.code, end, end+event.KTime(p.settings.Interval))
+	p.window = newWindow(p.code, p.jit, end, end+event.KTime(p.settings.Interval))
 	if w.Samples() == 0 {
 		return closed
 	}
@@ -218,6 +223,13 @@ func (p *Pipeline) FileRequests(n int) []FileRequest { return p.code.requests(n)
 // Loaded takes what a file told of itself.
 func (p *Pipeline) Loaded(a FileAnswer) { p.code.loaded(a) }
 
+// PerfMapRequests returns up to n lists of code made at run time that are wanted;
+// each gets one PerfMapRead.
+func (p *Pipeline) PerfMapRequests(n int) []PerfMapRequest { return p.jit.requests(n) }
+
+// PerfMapRead takes what became of a request.
+func (p *Pipeline) PerfMapRead(a PerfMapAnswer) { p.jit.answers = append(p.jit.answers, a) }
+
 // KernelLoaded takes the kernel's symbols and build ID.
 func (p *Pipeline) KernelLoaded(k *symbol.Kernel, buildID string) {
 	p.code.kernel, p.code.kernelBuildID = k, buildID
@@ -238,6 +250,7 @@ type Stats struct {
 	// many went because of the limit.
 	SymbolBytes    int
 	SymbolsEvicted uint64
+	PerfMaps       PerfMaps
 }
 
 // Stats returns the counts.
@@ -248,6 +261,7 @@ func (p *Pipeline) Stats() Stats {
 		Processes:      p.table.Stats(),
 		SymbolBytes:    p.code.files.Bytes(),
 		SymbolsEvicted: p.code.files.Evicted(),
+		PerfMaps:       p.jit.stats,
 	}
 	s.Ledger.Held = uint64(p.hold.Len())
 	s.Ledger.Open = p.window.Samples()

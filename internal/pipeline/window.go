@@ -7,6 +7,7 @@ import (
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/process"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/profile"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/symbol"
 )
 
 // The first binaries of every window.
@@ -21,9 +22,14 @@ const (
 type window struct {
 	*profile.Window
 	code *code
+	jit  *jit
+	// made are the names of code that lives made at run time which are forgotten.
+	made map[*process.Life]*symbol.PerfMap
+	// looked are the lives whose code made at run time was asked for.
+	looked map[*process.Life]struct{}
 	// mapped are the binaries from firstMapped on; numbers finds them by content,
 	// known by the mapping of an image, which is the faster way.
-	mapped  []*event.Mapping
+	mapped  []mapped
 	numbers map[binaryKey]profile.BinaryID
 	known   map[*event.Mapping]profile.BinaryID
 	owners  map[*process.Life]*profile.Owner
@@ -33,10 +39,18 @@ type window struct {
 	stack    []profile.Frame
 }
 
-// binaryKey tells binaries apart: files by identity, other memory by its name.
+// binaryKey tells binaries apart: files by identity, other memory by its name, and
+// memory without a name by its process.
 type binaryKey struct {
 	file event.FileID
 	name string
+	life *process.Life
+}
+
+// mapped is what a binary was first met as.
+type mapped struct {
+	*event.Mapping
+	life *process.Life // of memory without a name
 }
 
 type unplaced struct {
@@ -44,10 +58,13 @@ type unplaced struct {
 	group event.CgroupID
 }
 
-func newWindow(c *code, start, end event.KTime) *window {
+func newWindow(c *code, j *jit, start, end event.KTime) *window {
 	return &window{
 		Window:  profile.NewWindow(start, end),
 		code:    c,
+		jit:     j,
+		made:    map[*process.Life]*symbol.PerfMap{},
+		looked:  map[*process.Life]struct{}{},
 		numbers: map[binaryKey]profile.BinaryID{},
 		known:   map[*event.Mapping]profile.BinaryID{},
 		owners:  map[*process.Life]*profile.Owner{},
@@ -74,10 +91,23 @@ func (w *window) frame(life *process.Life, k event.KTime, address uint64) profil
 		return profile.Frame{Binary: unmapped, Offset: address}
 	}
 	f := profile.Frame{Binary: w.binary(m, life), Offset: address}
-	if m.ID() != (event.FileID{}) {
+	switch {
+	case m.ID() != (event.FileID{}):
 		f.Offset = address - m.Start + m.Offset
+	case m.Path == "":
+		w.name(life, address)
 	}
 	return f
+}
+
+// name asks, once in a window, for the names of code that a life made at run time
+// when some has none.
+func (w *window) name(life *process.Life, address uint64) {
+	if _, ok := w.looked[life]; ok || w.jit.knows(life, address) {
+		return
+	}
+	w.looked[life] = struct{}{}
+	w.jit.want(life)
 }
 
 func (w *window) binary(m *event.Mapping, life *process.Life) profile.BinaryID {
@@ -88,10 +118,13 @@ func (w *window) binary(m *event.Mapping, life *process.Life) profile.BinaryID {
 	if key.file == (event.FileID{}) {
 		key.name = m.Path
 	}
+	if key == (binaryKey{}) {
+		key.life = life
+	}
 	id, ok := w.numbers[key]
 	if !ok {
 		id = firstMapped + profile.BinaryID(len(w.mapped))
-		w.mapped = append(w.mapped, m)
+		w.mapped = append(w.mapped, mapped{m, key.life})
 		w.numbers[key] = id
 		w.code.want(key.file, m, life)
 	}

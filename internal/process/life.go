@@ -77,6 +77,17 @@ func (l *Life) Executable() string {
 	return ""
 }
 
+// Ran reports whether this life ran at k, a moment that a completion covers: it had
+// not exited, nor had a later generation begun.
+func (l *Life) Ran(k event.KTime) bool {
+	in := l.owner
+	if in == nil || in.unsure || in.exit != 0 && in.exit <= k {
+		return false
+	}
+	n := in.newest()
+	return n == l || n != nil && n.Generation > l.Generation && k < n.lo
+}
+
 // Find returns what was mapped executable at addr at time k, which is after the last
 // completion but one; nil: nothing, or not known.
 func (l *Life) Find(addr uint64, k event.KTime) *event.Mapping { return l.memory.find(addr, k) }

@@ -1,0 +1,123 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package procfs
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// OpenPerfMap opens the list of functions that a process made at run time,
+// /tmp/perf-PID.map as the process sees it, in its own mount and PID namespace. It
+// also returns the process's start in ticks of 10 ms. The error is ErrGone, wrapped,
+// when the process is no more, and ErrReplaced if the list is another's: written by
+// another user, or before the process began.
+func (r *Reader) OpenPerfMap(pid uint32) (_ *os.File, startTick uint64, err error) {
+	h, err := r.open(pid)
+	if err != nil {
+		return nil, 0, fmt.Errorf("process %d: %w", pid, err)
+	}
+	defer h.close()
+	buf := r.buffers.Get().(*[bufSize]byte)
+	defer r.buffers.Put(buf)
+	s, err := h.stat(buf[:])
+	if err != nil {
+		return nil, 0, fmt.Errorf("process %d: %w", pid, err)
+	}
+	f, err := r.openPerfMap(h, s, buf[:])
+	if err != nil {
+		return nil, s.startTick, fmt.Errorf("process %d: map of code made at run time: %w", pid, err)
+	}
+	return f, s.startTick, nil
+}
+
+func (r *Reader) openPerfMap(h handle, s stat, buf []byte) (*os.File, error) {
+	status, err := h.head("status", buf)
+	if err != nil {
+		return nil, err
+	}
+	who, err := parseStatus(status)
+	if err != nil {
+		return nil, err
+	}
+	root, err := h.root()
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(root)
+	fd, err := openByPath(root, fmt.Sprintf("/tmp/perf-%d.map", who.pid))
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	var file unix.Statx_t
+	const want = unix.STATX_TYPE | unix.STATX_UID | unix.STATX_MTIME
+	if err := retry(func() error { return unix.Statx(fd, "", unix.AT_EMPTY_PATH, want, &file) }); err != nil {
+		return nil, err
+	}
+	switch {
+	case file.Mode&unix.S_IFMT != unix.S_IFREG:
+		return nil, ErrNoFile
+	case file.Uid != who.uid && file.Uid != 0, file.Mtime.Sec+1 < startedAt(s.startTick):
+		return nil, ErrReplaced
+	}
+	open, err := openat(r.proc, "self/fd/"+strconv.Itoa(fd), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(open), "perf map"), nil
+}
+
+// startedAt is the Unix time in seconds of a start in ticks since boot.
+func startedAt(tick uint64) int64 {
+	var wall, boot unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_REALTIME, &wall) != nil || unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot) != nil {
+		return 0 // cannot be: the clocks and pointers are valid
+	}
+	return wall.Sec - boot.Sec + int64(tick/100)
+}
+
+// status is what /proc/PID/status tells of who a process is.
+type status struct {
+	// pid is its PID in the innermost namespace, uid its effective user.
+	pid, uid uint32
+}
+
+var errStatus = errors.New("status is not understood")
+
+// parseStatus reads lines such as "Uid:\t0\t0\t0\t0", real, effective, saved and file
+// system, and "NSpid:\t42\t1", outermost first (fs/proc/array.c, v6.12).
+func parseStatus(b []byte) (s status, err error) {
+	found := 0
+	for line := range bytes.Lines(b) {
+		key, value, _ := bytes.Cut(line, []byte(":"))
+		fields := bytes.Fields(value)
+		var n uint64
+		switch {
+		case string(key) == "Uid" && len(fields) == 4:
+			n, err = strconv.ParseUint(string(fields[1]), 10, 32)
+			s.uid = uint32(n)
+		case string(key) == "NSpid" && len(fields) > 0:
+			n, err = strconv.ParseUint(string(fields[len(fields)-1]), 10, 32)
+			s.pid = uint32(n)
+		default:
+			continue
+		}
+		if err != nil {
+			return s, errStatus
+		}
+		found++
+	}
+	if found != 2 {
+		return s, errStatus
+	}
+	return s, nil
+}

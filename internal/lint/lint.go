@@ -25,12 +25,13 @@ const module = "github.com/seed-a4c8bb2c/ebpfprofilerreceiver"
 // this module.
 var pure = map[string][]string{
 	"completion":         {},
+	"internal/elffile":   {},
 	"internal/event":     {"completion"},
 	"internal/hold":      {"internal/event"},
 	"internal/pipeline":  {"internal/event", "internal/hold", "internal/process", "internal/profile", "internal/symbol"},
 	"internal/process":   {"internal/event"},
 	"internal/profile":   {"internal/event"},
-	"internal/symbol":    {"internal/event"},
+	"internal/symbol":    {"internal/elffile", "internal/event"},
 	"internal/watermark": {"internal/event"},
 }
 

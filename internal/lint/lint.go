@@ -32,6 +32,7 @@ var pure = map[string][]string{
 	"internal/process":   {"internal/event"},
 	"internal/profile":   {"internal/event"},
 	"internal/symbol":    {"internal/elffile", "internal/event"},
+	"internal/unwind":    {"internal/elffile"},
 	"internal/watermark": {"internal/event"},
 }
 

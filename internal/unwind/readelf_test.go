@@ -74,7 +74,7 @@ func (p *interpParser) line(s string) {
 	case strings.HasPrefix(s, "Contents of the "):
 		p.close()
 		p.section, p.cies = fields[3], make(map[string]*interpRow)
-	case len(fields) == 0:
+	case len(fields) == 0 || strings.HasSuffix(s, "ZERO terminator"):
 	case fields[0] == "LOC":
 		p.columns = fields
 	case cieLine.MatchString(s):

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -227,7 +228,7 @@ func TestHost(t *testing.T) {
 		{"/usr/lib/*-linux-gnu/libcrypto.so.*", "/usr/lib64/libcrypto.so.*"},
 		{"/usr/bin/bash", "/bin/bash"},
 		{"/usr/bin/python3"},
-		{"/tmp/unw/usr/aarch64-linux-gnu/lib/libc.so.6"},
+		{"/usr/aarch64-linux-gnu/lib/libc.so.6"},
 		{"/usr/aarch64-linux-gnu/lib/ld-linux-aarch64.so.1"},
 	} {
 		path := host(patterns...)
@@ -236,6 +237,105 @@ func TestHost(t *testing.T) {
 				t.Skip("not on this host")
 			}
 			checkReadelf(t, path)
+		})
+	}
+}
+
+const cSource = `
+#include <string.h>
+__attribute__((noinline)) int leaf(int n) { return n * 3; }
+__attribute__((noinline)) int aligned(int n) { // wants its stack pointer aligned
+	char buf[64] __attribute__((aligned(64)));
+	memset(buf, n, sizeof buf);
+	return leaf(buf[n & 63]);
+}
+__attribute__((noinline)) int sized(int n) { // needs a frame pointer
+	char buf[n];
+	memset(buf, n, n);
+	return aligned(buf[n / 2]);
+}
+int main(int argc, char **argv) { return sized(argc); }
+`
+
+// cProgram is a program of C, built with flags.
+func cProgram(t testing.TB, flags ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "main.c"), []byte(cSource), 0o600))
+	run(t, dir, "gcc", append(flags, "-o", "prog", "main.c")...)
+	return filepath.Join(dir, "prog")
+}
+
+func TestCProgram(t *testing.T) {
+	programs := map[string][]string{
+		"pie":            {"-O2", "-pie", "-fPIE"},
+		"no-pie":         {"-O1", "-no-pie"},
+		"frame pointers": {"-O0", "-fno-omit-frame-pointer"},
+		"static":         {"-O2", "-static"},
+		"one segment":    {"-O2", "-Wl,-z,noseparate-code"},
+		"library":        {"-O2", "-shared", "-fPIC"},
+	}
+	if runtime.GOARCH == "amd64" {
+		programs["PLT"] = []string{"-O2", "-Wl,-z,lazy", "-fcf-protection=none"}
+		programs["PLT for IBT"] = []string{"-O2", "-Wl,-z,lazy,-z,ibtplt", "-fcf-protection"}
+		programs["realigned"] = []string{"-O2", "-mstackrealign", "-mpreferred-stack-boundary=5"}
+	}
+	for name, flags := range programs {
+		t.Run(name, func(t *testing.T) { checkReadelf(t, cProgram(t, flags...)) })
+	}
+}
+
+// Without section headers the program header leads to the same table.
+func TestWithoutSectionHeaders(t *testing.T) {
+	for _, path := range []string{libc(t), cProgram(t, "-O2"), cProgram(t, "-O2", "-static-pie")} {
+		data, err := os.ReadFile(path)
+		require.NoError(t, err)
+		want := compile(t, data)
+		clear(data[40:48]) // e_shoff
+		assert.Equal(t, want, compile(t, data), path)
+	}
+}
+
+// What .eh_frame lacks comes from .debug_frame, compressed or not.
+func TestDebugFrame(t *testing.T) {
+	for name, flags := range map[string][]string{
+		"plain":      {"-gz=none"},
+		"compressed": {"-gz=zlib"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			flags = append(flags, "-O1", "-g", "-fno-asynchronous-unwind-tables", "-fno-unwind-tables")
+			path := cProgram(t, flags...)
+			table := checkReadelf(t, path)
+			covered := 0
+			for _, f := range interp(t, path) {
+				if f.section == ".eh_frame" || f.start == 0 {
+					continue
+				}
+				for _, row := range f.rows {
+					rule, ok := table.Find(row.addr)
+					require.True(t, ok, "%#x", row.addr)
+					require.True(t, row.expect(table.Arch, rule), "%+v: %+v", row, rule)
+					covered++
+				}
+			}
+			require.GreaterOrEqual(t, covered, 8)
+		})
+	}
+}
+
+// The Go toolchain writes .debug_frame, on both architectures.
+func TestGoProgram(t *testing.T) {
+	dir := t.TempDir()
+	source := "package main\n\nfunc main() { println(7) }\n"
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "main.go"), []byte(source), 0o600))
+	for _, arch := range []Arch{AMD64, ARM64} {
+		t.Run(arch.String(), func(t *testing.T) {
+			t.Setenv("CGO_ENABLED", "0")
+			t.Setenv("GOOS", "linux")
+			t.Setenv("GOARCH", arch.String())
+			run(t, dir, "go", "build", "-o", arch.String(), "main.go")
+			table := checkReadelf(t, filepath.Join(dir, arch.String()))
+			assert.Equal(t, arch, table.Arch)
 		})
 	}
 }

@@ -27,8 +27,8 @@ var (
 )
 
 const (
-	// maxSection bounds a section of call frame information. Those of libLLVM have
-	// 8 MB, those of the largest static programs some 50.
+	// maxSection bounds a section of call frame information. That of libLLVM has
+	// 6 MB.
 	maxSection = 128 << 20
 	// maxFDEs and maxCIEs bound the entries of a section. Each compilation unit
 	// has a CIE in .debug_frame, where linkers do not merge them.

@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// maxRows bounds a table. A browser of 200 MB has some four million.
-	maxRows = 32 << 20
+	// maxRows bounds a table, to 128 MiB. libLLVM, of 129 MB, has 1.2 million.
+	maxRows = 16 << 20
 	// maxRules is what a Row can tell apart.
 	maxRules = math.MaxUint16 + 1
 )

@@ -26,12 +26,14 @@ const module = "github.com/seed-a4c8bb2c/ebpfprofilerreceiver"
 var pure = map[string][]string{
 	"completion":         {},
 	"internal/demangle":  {},
+	"internal/elffile":   {},
 	"internal/event":     {"completion"},
 	"internal/hold":      {"internal/event"},
 	"internal/pipeline":  {"internal/event", "internal/hold", "internal/process", "internal/profile", "internal/symbol"},
 	"internal/process":   {"internal/event"},
 	"internal/profile":   {"internal/event"},
-	"internal/symbol":    {"internal/event"},
+	"internal/symbol":    {"internal/elffile", "internal/event"},
+	"internal/unwind":    {"internal/elffile"},
 	"internal/watermark": {"internal/event"},
 }
 

@@ -44,8 +44,8 @@ func TestEveryRuleCanFail(t *testing.T) {
 		"internal/hold/wrong.go:22: starts a goroutine, receiver does that",
 		"internal/hold/wrong.go:23: uses time.Now, a pure package is told the time",
 		"internal/hold/wrong.go:24: uses time.Since, a pure package is told the time",
-		"internal/unwind/wrong.go:6: imports receiver, which only the root package knows",
-		"internal/unwind/wrong.go:9: starts a goroutine, receiver does that",
+		"internal/unlisted/wrong.go:6: imports receiver, which only the root package knows",
+		"internal/unlisted/wrong.go:9: starts a goroutine, receiver does that",
 	}, found)
 }
 

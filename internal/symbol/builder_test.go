@@ -11,11 +11,15 @@ import (
 )
 
 // Layout of the files that elfBuilder makes: code at codeOffset in the file and
-// at codeAddress in memory, codeSize bytes of it.
+// at codeAddress in memory, codeSize bytes of it; the sizes of the headers.
 const (
 	codeOffset  = 0x1000
 	codeAddress = 0x401000
 	codeSize    = 0x1000
+
+	headerSize  = 64
+	segmentSize = 56
+	sectionSize = 64
 )
 
 // testSymbol is an entry of a symbol table.

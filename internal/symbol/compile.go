@@ -10,18 +10,20 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/elffile"
 )
 
 // extent is a range of addresses.
 type extent struct{ start, end uint64 }
 
 // codeSections returns the address ranges of the sections that hold code.
-func codeSections(sections []section) []extent {
+func codeSections(sections []elffile.Section) []extent {
 	const code = elf.SHF_ALLOC | elf.SHF_EXECINSTR
 	var out []extent
 	for _, s := range sections {
-		if elf.SectionFlag(s.flags)&code == code && s.addr+s.size > s.addr {
-			out = append(out, extent{s.addr, s.addr + s.size})
+		if s.Flags&code == code && s.Addr+s.Size > s.Addr {
+			out = append(out, extent{s.Addr, s.Addr + s.Size})
 		}
 	}
 	slices.SortFunc(out, func(a, b extent) int { return cmp.Compare(a.start, b.start) })

@@ -8,18 +8,20 @@ import (
 	"fmt"
 	"io"
 	"unsafe"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/elffile"
 )
 
 // What can be wrong with a file. Read wraps one of these, or an I/O error.
 var (
 	// ErrNotELF: the file does not start with an ELF header.
-	ErrNotELF = errors.New("not an ELF file")
+	ErrNotELF = elffile.ErrNotELF
 	// ErrUnsupported: an ELF file, but not 64-bit little-endian.
-	ErrUnsupported = errors.New("not a 64-bit little-endian ELF file")
+	ErrUnsupported = elffile.ErrUnsupported
 	// ErrDamaged: what the file says about itself cannot be.
-	ErrDamaged = errors.New("damaged ELF file")
+	ErrDamaged = elffile.ErrDamaged
 	// ErrTooLarge: the file may be right, but exceeds a limit of this package.
-	ErrTooLarge = errors.New("ELF file exceeds a limit")
+	ErrTooLarge = elffile.ErrTooLarge
 )
 
 // File is what one executable file tells about itself. It is immutable, and
@@ -49,22 +51,19 @@ func Read(r io.ReaderAt, size int64) (*File, error) {
 	if f.htlHash, err = htlHash(r, size); err != nil {
 		return f, fmt.Errorf("hash of the file: %w", err)
 	}
-	img := image{r: r, size: uint64(size)}
-	if err := img.readHeader(); err != nil {
+	img, err := elffile.Open(r, size)
+	if err != nil {
 		return f, err
 	}
-	if err := img.readSegments(); err != nil {
-		return f, err
-	}
-	if f.segments, err = executable(img.segments); err != nil {
+	if f.segments, err = executable(img.Segments); err != nil {
 		return f, err
 	}
 	// Damaged section headers cost the names, not the identity: build IDs are
 	// in a segment, too.
-	serr := img.readSections()
-	nerr := f.readNotes(&img)
+	sections, serr := img.Sections()
+	nerr := f.readNotes(img, sections)
 	if serr == nil {
-		f.functions, serr = readFunctions(&img, f.segments)
+		f.functions, serr = readFunctions(img, sections, f.segments)
 	}
 	return f, errors.Join(nerr, serr)
 }
@@ -72,13 +71,14 @@ func Read(r io.ReaderAt, size int64) (*File, error) {
 // ReadBuildID reads the linker's build ID of the file of size bytes behind r, empty if
 // there is none.
 func ReadBuildID(r io.ReaderAt, size int64) string {
-	f, img := &File{}, image{r: r, size: uint64(max(0, size))}
-	if img.readHeader() != nil || img.readSegments() != nil {
+	img, err := elffile.Open(r, size)
+	if err != nil {
 		return ""
 	}
 	// Without section headers the segments tell; and what is damaged tells nothing.
-	_ = img.readSections()
-	_ = f.readNotes(&img)
+	f := &File{}
+	sections, _ := img.Sections()
+	_ = f.readNotes(img, sections)
 	return f.gnuBuildID
 }
 

@@ -18,6 +18,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/elffile"
 )
 
 func read(t testing.TB, b elfBuilder) *File {
@@ -146,13 +148,13 @@ func TestDamaged(t *testing.T) {
 }
 
 func TestTooManyExecutableSegments(t *testing.T) {
-	segments := make([]segment, maxCode+1)
+	segments := make([]elffile.Segment, maxCode+1)
 	for i := range segments {
-		segments[i] = segment{kind: uint32(elf.PT_LOAD), flags: uint32(elf.PF_X), filesz: 1}
+		segments[i] = elffile.Segment{Type: elf.PT_LOAD, Flags: elf.PF_X, Filesz: 1}
 	}
 	_, err := executable(segments)
 	assert.ErrorIs(t, err, ErrTooLarge)
-	segments[0].addr, segments[1].offset = math.MaxUint64, math.MaxUint64
+	segments[0].Addr, segments[1].Offset = math.MaxUint64, math.MaxUint64
 	got, err := executable(segments)
 	assert.NoError(t, err)
 	assert.Len(t, got, maxCode-1, "those that cannot be loaded are left out")

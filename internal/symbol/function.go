@@ -8,6 +8,8 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"fmt"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/elffile"
 )
 
 const (
@@ -52,42 +54,42 @@ type functions struct {
 }
 
 // readFunctions reads the function symbols of .symtab and .dynsym.
-func readFunctions(img *image, segments []Segment) (table, error) {
+func readFunctions(img *elffile.File, sections []elffile.Section, segments []Segment) (table, error) {
 	fs := functions{segments: segments}
 	for _, kind := range []elf.SectionType{elf.SHT_SYMTAB, elf.SHT_DYNSYM} {
 		// There is at most one of each (gABI chapter 4, sh_type).
-		for _, s := range img.sections {
-			if elf.SectionType(s.kind) != kind {
+		for _, s := range sections {
+			if s.Type != kind {
 				continue
 			}
-			if err := fs.readTable(img, s); err != nil {
+			if err := fs.readTable(img, sections, s); err != nil {
 				return table{}, fmt.Errorf("%v: %w", kind, err)
 			}
 			break
 		}
 	}
-	return fs.compile(codeSections(img.sections))
+	return fs.compile(codeSections(sections))
 }
 
 // readTable appends the function symbols of one symbol table.
-func (fs *functions) readTable(img *image, s section) error {
-	if elf.SectionFlag(s.flags)&elf.SHF_COMPRESSED != 0 {
+func (fs *functions) readTable(img *elffile.File, sections []elffile.Section, s elffile.Section) error {
+	if s.Flags&elf.SHF_COMPRESSED != 0 {
 		return fmt.Errorf("%w: compressed", ErrDamaged)
 	}
-	if s.entsize != symbolSize {
-		return fmt.Errorf("%w: symbols of %d bytes", ErrDamaged, s.entsize)
+	if s.Entsize != symbolSize {
+		return fmt.Errorf("%w: symbols of %d bytes", ErrDamaged, s.Entsize)
 	}
-	if s.size/symbolSize > maxScan {
-		return fmt.Errorf("%w: %d symbols, at most %d are read", ErrTooLarge, s.size/symbolSize, maxScan)
+	if s.Size/symbolSize > maxScan {
+		return fmt.Errorf("%w: %d symbols, at most %d are read", ErrTooLarge, s.Size/symbolSize, maxScan)
 	}
-	names, err := img.readStrings(s.link)
+	names, err := readStrings(img, sections, s.Link)
 	if err != nil {
 		return err
 	}
 	fs.strings = append(fs.strings, names)
 	const chunk = 2048 * symbolSize
-	for off := uint64(0); off < s.size; off += chunk {
-		buf, err := img.read("symbols", s.offset+off, min(chunk, s.size-off))
+	for off := uint64(0); off < s.Size; off += chunk {
+		buf, err := img.Read("symbols", s.Offset+off, min(chunk, s.Size-off))
 		if err != nil {
 			return err
 		}
@@ -103,18 +105,18 @@ func (fs *functions) readTable(img *image, s section) error {
 }
 
 // readStrings reads the string table that is section i.
-func (img *image) readStrings(i uint32) ([]byte, error) {
-	if uint64(i) >= uint64(len(img.sections)) {
+func readStrings(img *elffile.File, sections []elffile.Section, i uint32) ([]byte, error) {
+	if uint64(i) >= uint64(len(sections)) {
 		return nil, fmt.Errorf("%w: no section %d for the names", ErrDamaged, i)
 	}
-	s := img.sections[i]
-	if elf.SectionType(s.kind) != elf.SHT_STRTAB || elf.SectionFlag(s.flags)&elf.SHF_COMPRESSED != 0 {
+	s := sections[i]
+	if s.Type != elf.SHT_STRTAB || s.Flags&elf.SHF_COMPRESSED != 0 {
 		return nil, fmt.Errorf("%w: section %d holds no names", ErrDamaged, i)
 	}
-	if s.size > maxStrings {
-		return nil, fmt.Errorf("%w: %d bytes of names, at most %d are read", ErrTooLarge, s.size, maxStrings)
+	if s.Size > maxStrings {
+		return nil, fmt.Errorf("%w: %d bytes of names, at most %d are read", ErrTooLarge, s.Size, maxStrings)
 	}
-	return img.read("names", s.offset, s.size)
+	return img.Read("names", s.Offset, s.Size)
 }
 
 // add keeps the symbol b if it is a named function inside an executable segment

@@ -8,6 +8,8 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"io"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/elffile"
 )
 
 // hashPage is how much of a file's head and tail the hash covers.
@@ -19,25 +21,13 @@ const hashPage = 4096
 func htlHash(r io.ReaderAt, size int64) (string, error) {
 	n := min(size, hashPage)
 	buf := make([]byte, 2*n+8)
-	if err := readFull(r, buf[:n], 0); err != nil {
+	if err := elffile.ReadFull(r, buf[:n], 0); err != nil {
 		return "", err
 	}
-	if err := readFull(r, buf[n:2*n], size-n); err != nil {
+	if err := elffile.ReadFull(r, buf[n:2*n], size-n); err != nil {
 		return "", err
 	}
 	binary.BigEndian.PutUint64(buf[2*n:], uint64(size))
 	sum := sha256.Sum256(buf)
 	return hex.EncodeToString(sum[:16]), nil
-}
-
-// readFull fills buf from off. A file that became shorter is an error.
-func readFull(r io.ReaderAt, buf []byte, off int64) error {
-	n, err := r.ReadAt(buf, off)
-	switch {
-	case n == len(buf):
-		return nil // ReadAt may say io.EOF with the last byte
-	case err == nil || err == io.EOF:
-		return io.ErrUnexpectedEOF
-	}
-	return err
 }

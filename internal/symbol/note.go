@@ -7,6 +7,8 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"encoding/hex"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/elffile"
 )
 
 const (
@@ -66,14 +68,14 @@ func findNote(notes []byte, owner string, kind uint32) []byte {
 
 // readNotes finds the build IDs. Segments come first, because that is where the
 // kernel looks; sections serve files whose linker made no note segment.
-func (f *File) readNotes(img *image) error {
+func (f *File) readNotes(img *elffile.File, sections []elffile.Section) error {
 	parts := 0
 	look := func(off, n uint64) error {
 		if f.gnuBuildID != "" && f.goBuildID != "" || parts == maxNoteParts {
 			return nil
 		}
 		parts++
-		notes, err := img.read("notes", off, min(n, maxNotes))
+		notes, err := img.Read("notes", off, min(n, maxNotes))
 		if err != nil {
 			return err
 		}
@@ -91,14 +93,14 @@ func (f *File) readNotes(img *image) error {
 			first = err
 		}
 	}
-	for _, s := range img.segments {
-		if elf.ProgType(s.kind) == elf.PT_NOTE {
-			keep(look(s.offset, s.filesz))
+	for _, s := range img.Segments {
+		if s.Type == elf.PT_NOTE {
+			keep(look(s.Offset, s.Filesz))
 		}
 	}
-	for _, s := range img.sections {
-		if elf.SectionType(s.kind) == elf.SHT_NOTE {
-			keep(look(s.offset, s.size))
+	for _, s := range sections {
+		if s.Type == elf.SHT_NOTE {
+			keep(look(s.Offset, s.Size))
 		}
 	}
 	return first

@@ -3,6 +3,17 @@
 
 package symbol
 
+import (
+	"debug/elf"
+	"fmt"
+	"slices"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/elffile"
+)
+
+// maxCode bounds the executable segments. Files have one or two.
+const maxCode = 64
+
 // Segment is a part of a file that is loaded executable (a PT_LOAD with PF_X).
 type Segment struct {
 	// Address is where the segment wants to be (p_vaddr).
@@ -26,4 +37,23 @@ func (f *File) Address(offset uint64) (addr uint64, seg Segment, ok bool) {
 		}
 	}
 	return 0, Segment{}, false
+}
+
+// executable selects the segments that hold code. One that runs over the end of
+// the address space or of the offsets cannot be loaded, so it is left out.
+func executable(segments []elffile.Segment) ([]Segment, error) {
+	var out []Segment
+	for _, s := range segments {
+		if s.Type != elf.PT_LOAD || s.Flags&elf.PF_X == 0 || s.Filesz == 0 {
+			continue
+		}
+		if s.Addr+s.Filesz < s.Addr || s.Offset+s.Filesz < s.Offset {
+			continue
+		}
+		if len(out) == maxCode {
+			return nil, fmt.Errorf("%w: more than %d executable segments", ErrTooLarge, maxCode)
+		}
+		out = append(out, Segment{Address: s.Addr, Size: s.Filesz, Offset: s.Offset})
+	}
+	return slices.Clip(out), nil
 }

@@ -1,7 +1,7 @@
 // Copyright The ebpf_profiler authors
 // SPDX-License-Identifier: Apache-2.0
 
-package unwind
+package unlisted
 
 import profiler "github.com/seed-a4c8bb2c/ebpfprofilerreceiver/receiver"
 

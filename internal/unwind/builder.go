@@ -1,0 +1,110 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+package unwind
+
+import (
+	"debug/elf"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/elffile"
+)
+
+// maxCode bounds the executable segments. Files have one or two.
+const maxCode = 64
+
+// builder makes a table.
+type builder struct {
+	table      *Table
+	code       []elffile.Segment
+	machine    machine
+	dictionary dictionary
+}
+
+// executable selects the segments that hold code, by their size in memory: in a
+// file of debugging information they have none in the file.
+func executable(segments []elffile.Segment) ([]elffile.Segment, error) {
+	var code []elffile.Segment
+	for _, s := range segments {
+		if s.Type != elf.PT_LOAD || s.Flags&elf.PF_X == 0 || s.Addr+s.Memsz < s.Addr {
+			continue
+		}
+		if len(code) == maxCode {
+			return nil, fmt.Errorf("%w: more than %d executable segments", ErrTooLarge, maxCode)
+		}
+		code = append(code, s)
+	}
+	return code, nil
+}
+
+// damage counts a description that is left out.
+func (b *builder) damage(err error) {
+	b.table.Damaged++
+	if b.table.Cause == nil {
+		b.table.Cause = err
+	}
+}
+
+// build compiles both sections into the table.
+func (b *builder) build(eh, debug *section) error {
+	over, under := b.list(eh), b.list(debug)
+	for _, l := range []entries{over, under} {
+		if len(l.fdes) > 0 && (b.table.Base == 0 || l.fdes[0].start < b.table.Base) {
+			b.table.Base = l.fdes[0].start
+		}
+	}
+	first, err := b.compile(&over)
+	if err != nil {
+		return err
+	}
+	second, err := b.compile(&under)
+	if err != nil {
+		return err
+	}
+	// What was appended to has room to spare, which the table would keep.
+	b.table.Rows = slices.Clone(overlay(first, second))
+	b.table.Rules = slices.Clone(b.dictionary.rules)
+	if len(b.table.Rows) == 0 {
+		return errors.Join(ErrNoFrames, b.table.Cause)
+	}
+	return nil
+}
+
+// compile returns the rows of one section. Where FDEs overlap, the first one by
+// address wins.
+func (b *builder) compile(l *entries) ([]Row, error) {
+	out := rows{dictionary: &b.dictionary, base: b.table.Base}
+	b.machine.rows = &out
+	for _, f := range l.fdes {
+		start := max(f.start, out.end)
+		if start >= f.end {
+			continue
+		}
+		before := len(out.all)
+		out.gap(start)
+		if err := b.compileFDE(l, f, start); errors.Is(err, errRows) {
+			return nil, err
+		} else if err != nil {
+			out.all = out.all[:before]
+			b.damage(fmt.Errorf("%s, FDE of %#x: %w", l.name, f.start, err))
+			continue
+		}
+		out.end = f.end
+		b.table.Functions++
+	}
+	out.gap(math.MaxUint64)
+	return out.all, nil
+}
+
+// compileFDE adds the rows of an FDE from the address from on.
+func (b *builder) compileFDE(l *entries, f fde, from uint64) error {
+	if f.end-b.table.Base > math.MaxUint32 {
+		return fmt.Errorf("%w: more than 4 GiB of code", ErrTooLarge)
+	}
+	e := &l.cies[f.cie]
+	c := cursor{data: l.data[:f.to], at: int(f.from), addr: l.addr}
+	return b.machine.runFDE(e, f, from, &c)
+}

@@ -50,6 +50,8 @@ struct {
 	__type(value, struct wire_sample);
 } scratch SEC(".maps");
 
+#include "unwind.h"
+
 #define count(counters, field) __sync_fetch_and_add(&(counters)->field, 1)
 
 static __always_inline struct wire_counters *cpu_counters(__u32 cpu)
@@ -92,26 +94,28 @@ static __always_inline __u32 frames_in(long size)
 	return (__u32)size / sizeof(__u64);
 }
 
-static __always_inline void take_stacks(void *ctx, struct wire_sample *sample)
+static __always_inline void take_kernel_stack(void *ctx, struct wire_sample *sample)
 {
-	__u32 kernel, user = 0;
+	sample->user_frames = 0;
+	sample->kernel_frames = frames_in(bpf_get_stack(ctx, sample->frames, FRAMES_SIZE, 0));
+}
+
+/* The user stack by frame pointers. */
+static __always_inline void follow_frame_pointers(void *ctx, struct wire_sample *sample)
+{
+	__u32 kernel = sample->kernel_frames;
 	long size;
 
-	sample->kernel_frames = sample->user_frames = 0;
-	kernel = frames_in(bpf_get_stack(ctx, sample->frames, FRAMES_SIZE, 0));
-	if (sample->head.user_stack == USER_TAKEN) {
-		/* The bound that frames_in gave is lost to the verifier in a spill. */
-		barrier_var(kernel);
-		if (kernel > MAX_FRAMES)
-			return;
-		size = bpf_get_stack(ctx, &sample->frames[kernel], FRAMES_SIZE, BPF_F_USER_STACK);
-		if (size <= 0)
-			sample->head.user_stack = USER_FAILED;
-		user = frames_in(size);
-	}
-	sample->kernel_frames = kernel;
-	sample->user_frames = user;
+	/* The bound that frames_in gave is lost to the verifier in a spill. */
+	barrier_var(kernel);
+	if (kernel > MAX_FRAMES)
+		return;
+	size = bpf_get_stack(ctx, &sample->frames[kernel], FRAMES_SIZE, BPF_F_USER_STACK);
+	if (size <= 0)
+		sample->head.user_stack = USER_FAILED;
+	sample->user_frames = frames_in(size);
 }
+
 
 static __always_inline long submit_sample(__u32 cpu, struct wire_sample *sample)
 {
@@ -127,29 +131,30 @@ static __always_inline long submit_sample(__u32 cpu, struct wire_sample *sample)
 	return bpf_ringbuf_output(ring, sample, size, BPF_RB_NO_WAKEUP);
 }
 
-SEC("perf_event")
-int sample_cpu(void *ctx)
+/*
+ * Describes the task that the CPU runs. NULL: the sample ends here, and is counted.
+ * It still lacks the user stack.
+ */
+static __always_inline struct wire_sample *begin_sample(void *ctx, struct wire_counters *counters)
 {
 	__u64 ktime = bpf_ktime_get_ns();
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
-	__u32 cpu = bpf_get_smp_processor_id(), zero = 0;
 	struct task_struct *task, *leader;
-	struct wire_counters *counters;
 	struct wire_sample *sample;
+	__u32 zero = 0;
 
-	counters = cpu_counters(cpu);
 	sample = bpf_map_lookup_elem(&scratch, &zero);
-	if (!counters || !sample)
-		return 0;
+	if (!sample)
+		return NULL;
 	if (!(__u32)pid_tgid) {
 		count(counters, idle);
-		return 0;
+		return NULL;
 	}
 	task = (void *)bpf_get_current_task();
 	leader = leader_of(task);
 	if (!leader) {
 		count(counters, released);
-		return 0;
+		return NULL;
 	}
 	sample->head.ktime = ktime;
 	sample->head.start = BPF_CORE_READ(leader, start_boottime);
@@ -160,11 +165,51 @@ int sample_cpu(void *ctx)
 	sample->head.user_stack = user_stack_of(task, sample->head.worker);
 	bpf_get_current_comm(sample->head.comm, sizeof(sample->head.comm));
 	sample->tid = (__u32)pid_tgid;
-	take_stacks(ctx, sample);
-	if (submit_sample(cpu, sample))
+	take_kernel_stack(ctx, sample);
+	return sample;
+}
+
+static __always_inline void end_sample(struct wire_sample *sample, struct wire_counters *counters)
+{
+	if (submit_sample(bpf_get_smp_processor_id(), sample))
 		count(counters, ring_full);
 	else
 		count(counters, submitted);
+}
+
+/* Walks user stacks by tables where there are any, else by frame pointers. */
+SEC("perf_event")
+int sample_cpu(void *ctx)
+{
+	struct wire_counters *counters = cpu_counters(bpf_get_smp_processor_id());
+	struct wire_sample *sample;
+
+	if (!counters)
+		return 0;
+	sample = begin_sample(ctx, counters);
+	if (!sample)
+		return 0;
+	if (sample->head.user_stack == USER_TAKEN && !walk_user_stack(sample))
+		follow_frame_pointers(ctx, sample);
+	end_sample(sample, counters);
+	return 0;
+}
+
+/* For kernels without bpf_loop. */
+SEC("perf_event")
+int sample_cpu_simply(void *ctx)
+{
+	struct wire_counters *counters = cpu_counters(bpf_get_smp_processor_id());
+	struct wire_sample *sample;
+
+	if (!counters)
+		return 0;
+	sample = begin_sample(ctx, counters);
+	if (!sample)
+		return 0;
+	if (sample->head.user_stack == USER_TAKEN)
+		follow_frame_pointers(ctx, sample);
+	end_sample(sample, counters);
 	return 0;
 }
 
@@ -285,6 +330,10 @@ int dump_processes(struct bpf_iter__task *ctx)
 }
 
 /* Keeps types that no map mentions in the object's type information. */
+const struct wire_region *unused_region __attribute__((unused));
+const struct wire_row *unused_row __attribute__((unused));
+const enum wire_cfa *unused_cfa __attribute__((unused));
+const enum wire_place *unused_place __attribute__((unused));
 const struct wire_lifecycle *unused_lifecycle __attribute__((unused));
 const enum wire_kind *unused_kind __attribute__((unused));
 const enum wire_user_stack *unused_user_stack __attribute__((unused));

@@ -13,6 +13,20 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type ProfilerWireCfa uint32
+
+const (
+	ProfilerWireCfaCFA_NO_INFO     ProfilerWireCfa = 0
+	ProfilerWireCfaCFA_UNSUPPORTED ProfilerWireCfa = 1
+	ProfilerWireCfaCFA_SP          ProfilerWireCfa = 2
+	ProfilerWireCfaCFA_FP          ProfilerWireCfa = 3
+	ProfilerWireCfaCFA_DEREF_SP    ProfilerWireCfa = 4
+	ProfilerWireCfaCFA_DEREF_FP    ProfilerWireCfa = 5
+	ProfilerWireCfaCFA_DEREF_SP8   ProfilerWireCfa = 6
+	ProfilerWireCfaCFA_DEREF_FP8   ProfilerWireCfa = 7
+	ProfilerWireCfaCFA_PLT         ProfilerWireCfa = 8
+)
+
 type ProfilerWireCounters struct {
 	_                  structs.HostLayout
 	Submitted          uint64
@@ -57,43 +71,103 @@ type ProfilerWireLifecycle struct {
 	ParentThreads    uint32
 }
 
+type ProfilerWirePlace uint32
+
+const (
+	ProfilerWirePlacePLACE_UNKNOWN   ProfilerWirePlace = 0
+	ProfilerWirePlacePLACE_SAME      ProfilerWirePlace = 1
+	ProfilerWirePlacePLACE_AT_CFA    ProfilerWirePlace = 2
+	ProfilerWirePlacePLACE_AT_SP     ProfilerWirePlace = 3
+	ProfilerWirePlacePLACE_AT_FP     ProfilerWirePlace = 4
+	ProfilerWirePlacePLACE_IN_LR     ProfilerWirePlace = 5
+	ProfilerWirePlacePLACE_UNDEFINED ProfilerWirePlace = 6
+)
+
+type ProfilerWireRegion struct {
+	_     structs.HostLayout
+	Start uint64
+	End   uint64
+	Base  uint64
+	Rows  uint64
+}
+
+type ProfilerWireRow struct {
+	_      structs.HostLayout
+	Offset uint32
+	Rule   uint32
+}
+
+type ProfilerWireRule struct {
+	_         structs.HostLayout
+	Cfa       uint8
+	Fp        uint8
+	Ra        uint8
+	Signal    uint8
+	CfaOffset int32
+	FpOffset  int32
+	RaOffset  int32
+}
+
 type ProfilerWireSample struct {
 	_            structs.HostLayout
 	Head         ProfilerWireHead
 	Tid          uint32
 	KernelFrames uint16
 	UserFrames   uint16
-	Frames       [254]uint64
+	Frames       [639]uint64
+}
+
+type ProfilerWireSpace struct {
+	_      structs.HostLayout
+	Chunk  uint32
+	First  uint32
+	Count  uint32
+	Unused uint32
 }
 
 type ProfilerWireUserStack uint32
 
 const (
-	ProfilerWireUserStackUSER_TAKEN  ProfilerWireUserStack = 0
-	ProfilerWireUserStackUSER_NONE   ProfilerWireUserStack = 1
-	ProfilerWireUserStackUSER_EXEC   ProfilerWireUserStack = 2
-	ProfilerWireUserStackUSER_EXIT   ProfilerWireUserStack = 3
-	ProfilerWireUserStackUSER_FAILED ProfilerWireUserStack = 4
+	ProfilerWireUserStackUSER_TAKEN       ProfilerWireUserStack = 0
+	ProfilerWireUserStackUSER_NONE        ProfilerWireUserStack = 1
+	ProfilerWireUserStackUSER_EXEC        ProfilerWireUserStack = 2
+	ProfilerWireUserStackUSER_EXIT        ProfilerWireUserStack = 3
+	ProfilerWireUserStackUSER_FAILED      ProfilerWireUserStack = 4
+	ProfilerWireUserStackUSER_COMPLETE    ProfilerWireUserStack = 5
+	ProfilerWireUserStackUSER_TRUNCATED   ProfilerWireUserStack = 6
+	ProfilerWireUserStackUSER_NO_TABLE    ProfilerWireUserStack = 7
+	ProfilerWireUserStackUSER_BAD_FRAME   ProfilerWireUserStack = 8
+	ProfilerWireUserStackUSER_UNREADABLE  ProfilerWireUserStack = 9
+	ProfilerWireUserStackUSER_UNSUPPORTED ProfilerWireUserStack = 10
+	ProfilerWireUserStackUSER_UNMAPPED    ProfilerWireUserStack = 11
 )
 
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	ProfilerMapCounters        = "counters"
-	ProfilerMapRings           = "rings"
-	ProfilerMapScratch         = "scratch"
-	ProfilerProgDumpProcesses  = "dump_processes"
-	ProfilerProgProcessExec    = "process_exec"
-	ProfilerProgProcessExit    = "process_exit"
-	ProfilerProgProcessFork    = "process_fork"
-	ProfilerProgProcessFree    = "process_free"
-	ProfilerProgSampleCpu      = "sample_cpu"
-	ProfilerVarSpareRing       = "spare_ring"
-	ProfilerVarUnusedKind      = "unused_kind"
-	ProfilerVarUnusedLifecycle = "unused_lifecycle"
-	ProfilerVarUnusedUserStack = "unused_user_stack"
-	ProfilerVarWorkerFlags     = "worker_flags"
+	ProfilerMapChunks           = "chunks"
+	ProfilerMapCounters         = "counters"
+	ProfilerMapRings            = "rings"
+	ProfilerMapRules            = "rules"
+	ProfilerMapScratch          = "scratch"
+	ProfilerMapSpaces           = "spaces"
+	ProfilerProgDumpProcesses   = "dump_processes"
+	ProfilerProgProcessExec     = "process_exec"
+	ProfilerProgProcessExit     = "process_exit"
+	ProfilerProgProcessFork     = "process_fork"
+	ProfilerProgProcessFree     = "process_free"
+	ProfilerProgSampleCpu       = "sample_cpu"
+	ProfilerProgSampleCpuSimply = "sample_cpu_simply"
+	ProfilerVarSpareRing        = "spare_ring"
+	ProfilerVarUnusedCfa        = "unused_cfa"
+	ProfilerVarUnusedKind       = "unused_kind"
+	ProfilerVarUnusedLifecycle  = "unused_lifecycle"
+	ProfilerVarUnusedPlace      = "unused_place"
+	ProfilerVarUnusedRegion     = "unused_region"
+	ProfilerVarUnusedRow        = "unused_row"
+	ProfilerVarUnusedUserStack  = "unused_user_stack"
+	ProfilerVarWorkerFlags      = "worker_flags"
 )
 
 // LoadProfiler returns the embedded CollectionSpec for Profiler.
@@ -138,21 +212,25 @@ type ProfilerSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type ProfilerProgramSpecs struct {
-	DumpProcesses *ebpf.ProgramSpec `ebpf:"dump_processes"`
-	ProcessExec   *ebpf.ProgramSpec `ebpf:"process_exec"`
-	ProcessExit   *ebpf.ProgramSpec `ebpf:"process_exit"`
-	ProcessFork   *ebpf.ProgramSpec `ebpf:"process_fork"`
-	ProcessFree   *ebpf.ProgramSpec `ebpf:"process_free"`
-	SampleCpu     *ebpf.ProgramSpec `ebpf:"sample_cpu"`
+	DumpProcesses   *ebpf.ProgramSpec `ebpf:"dump_processes"`
+	ProcessExec     *ebpf.ProgramSpec `ebpf:"process_exec"`
+	ProcessExit     *ebpf.ProgramSpec `ebpf:"process_exit"`
+	ProcessFork     *ebpf.ProgramSpec `ebpf:"process_fork"`
+	ProcessFree     *ebpf.ProgramSpec `ebpf:"process_free"`
+	SampleCpu       *ebpf.ProgramSpec `ebpf:"sample_cpu"`
+	SampleCpuSimply *ebpf.ProgramSpec `ebpf:"sample_cpu_simply"`
 }
 
 // ProfilerMapSpecs contains maps before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type ProfilerMapSpecs struct {
+	Chunks   *ebpf.MapSpec `ebpf:"chunks"`
 	Counters *ebpf.MapSpec `ebpf:"counters"`
 	Rings    *ebpf.MapSpec `ebpf:"rings"`
+	Rules    *ebpf.MapSpec `ebpf:"rules"`
 	Scratch  *ebpf.MapSpec `ebpf:"scratch"`
+	Spaces   *ebpf.MapSpec `ebpf:"spaces"`
 }
 
 // ProfilerVariableSpecs contains global variables before they are loaded into the kernel.
@@ -160,8 +238,12 @@ type ProfilerMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type ProfilerVariableSpecs struct {
 	SpareRing       *ebpf.VariableSpec `ebpf:"spare_ring"`
+	UnusedCfa       *ebpf.VariableSpec `ebpf:"unused_cfa"`
 	UnusedKind      *ebpf.VariableSpec `ebpf:"unused_kind"`
 	UnusedLifecycle *ebpf.VariableSpec `ebpf:"unused_lifecycle"`
+	UnusedPlace     *ebpf.VariableSpec `ebpf:"unused_place"`
+	UnusedRegion    *ebpf.VariableSpec `ebpf:"unused_region"`
+	UnusedRow       *ebpf.VariableSpec `ebpf:"unused_row"`
 	UnusedUserStack *ebpf.VariableSpec `ebpf:"unused_user_stack"`
 	WorkerFlags     *ebpf.VariableSpec `ebpf:"worker_flags"`
 }
@@ -186,16 +268,22 @@ func (o *ProfilerObjects) Close() error {
 //
 // It can be passed to LoadProfilerObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ProfilerMaps struct {
+	Chunks   *ebpf.Map `ebpf:"chunks"`
 	Counters *ebpf.Map `ebpf:"counters"`
 	Rings    *ebpf.Map `ebpf:"rings"`
+	Rules    *ebpf.Map `ebpf:"rules"`
 	Scratch  *ebpf.Map `ebpf:"scratch"`
+	Spaces   *ebpf.Map `ebpf:"spaces"`
 }
 
 func (m *ProfilerMaps) Close() error {
 	return _ProfilerClose(
+		m.Chunks,
 		m.Counters,
 		m.Rings,
+		m.Rules,
 		m.Scratch,
+		m.Spaces,
 	)
 }
 
@@ -204,8 +292,12 @@ func (m *ProfilerMaps) Close() error {
 // It can be passed to LoadProfilerObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ProfilerVariables struct {
 	SpareRing       *ebpf.Variable `ebpf:"spare_ring"`
+	UnusedCfa       *ebpf.Variable `ebpf:"unused_cfa"`
 	UnusedKind      *ebpf.Variable `ebpf:"unused_kind"`
 	UnusedLifecycle *ebpf.Variable `ebpf:"unused_lifecycle"`
+	UnusedPlace     *ebpf.Variable `ebpf:"unused_place"`
+	UnusedRegion    *ebpf.Variable `ebpf:"unused_region"`
+	UnusedRow       *ebpf.Variable `ebpf:"unused_row"`
 	UnusedUserStack *ebpf.Variable `ebpf:"unused_user_stack"`
 	WorkerFlags     *ebpf.Variable `ebpf:"worker_flags"`
 }
@@ -214,12 +306,13 @@ type ProfilerVariables struct {
 //
 // It can be passed to LoadProfilerObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ProfilerPrograms struct {
-	DumpProcesses *ebpf.Program `ebpf:"dump_processes"`
-	ProcessExec   *ebpf.Program `ebpf:"process_exec"`
-	ProcessExit   *ebpf.Program `ebpf:"process_exit"`
-	ProcessFork   *ebpf.Program `ebpf:"process_fork"`
-	ProcessFree   *ebpf.Program `ebpf:"process_free"`
-	SampleCpu     *ebpf.Program `ebpf:"sample_cpu"`
+	DumpProcesses   *ebpf.Program `ebpf:"dump_processes"`
+	ProcessExec     *ebpf.Program `ebpf:"process_exec"`
+	ProcessExit     *ebpf.Program `ebpf:"process_exit"`
+	ProcessFork     *ebpf.Program `ebpf:"process_fork"`
+	ProcessFree     *ebpf.Program `ebpf:"process_free"`
+	SampleCpu       *ebpf.Program `ebpf:"sample_cpu"`
+	SampleCpuSimply *ebpf.Program `ebpf:"sample_cpu_simply"`
 }
 
 func (p *ProfilerPrograms) Close() error {
@@ -230,6 +323,7 @@ func (p *ProfilerPrograms) Close() error {
 		p.ProcessFork,
 		p.ProcessFree,
 		p.SampleCpu,
+		p.SampleCpuSimply,
 	)
 }
 

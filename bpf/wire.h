@@ -11,6 +11,8 @@
 
 /* kernel.perf_event_max_stack is 127 unless an administrator changed it. */
 #define MAX_FRAMES 127
+/* Of user frames that tables bring. */
+#define MAX_USER_FRAMES 512
 
 enum wire_kind {
 	KIND_SAMPLE,
@@ -26,6 +28,14 @@ enum wire_user_stack {
 	USER_EXEC,
 	USER_EXIT,
 	USER_FAILED,
+	/* By tables: how the walk ended. */
+	USER_COMPLETE,
+	USER_TRUNCATED,
+	USER_NO_TABLE,
+	USER_BAD_FRAME,
+	USER_UNREADABLE,
+	USER_UNSUPPORTED,
+	USER_UNMAPPED,
 };
 
 /* Every record starts with whom it is about and when: ns on CLOCK_MONOTONIC. */
@@ -47,7 +57,7 @@ struct wire_sample {
 	__u32 tid; /* the kernel's pid */
 	__u16 kernel_frames;
 	__u16 user_frames;
-	__u64 frames[2 * MAX_FRAMES];
+	__u64 frames[MAX_FRAMES + MAX_USER_FRAMES];
 };
 
 /* Also the rows of the task iterator, which leave out the parent. */
@@ -74,8 +84,73 @@ struct wire_counters {
 	__u64 unused[2];
 };
 
+/* How a frame leads to its caller's: package unwind says what the values mean. */
+enum wire_cfa {
+	CFA_NO_INFO,
+	CFA_UNSUPPORTED,
+	CFA_SP,
+	CFA_FP,
+	CFA_DEREF_SP,
+	CFA_DEREF_FP,
+	CFA_DEREF_SP8,
+	CFA_DEREF_FP8,
+	CFA_PLT,
+};
+
+enum wire_place {
+	PLACE_UNKNOWN,
+	PLACE_SAME,
+	PLACE_AT_CFA,
+	PLACE_AT_SP,
+	PLACE_AT_FP,
+	PLACE_IN_LR,
+	PLACE_UNDEFINED,
+};
+
+struct wire_rule {
+	__u8 cfa;
+	__u8 fp;
+	__u8 ra;
+	__u8 signal;
+	__s32 cfa_offset;
+	__s32 fp_offset;
+	__s32 ra_offset;
+};
+
+/* Holds from an offset up to the next row's. Rule 0 is that there is none. */
+struct wire_row {
+	__u32 offset; /* from the base of the region */
+	__u32 rule;
+};
+
+#define CHUNK_SIZE (1 << 20)
+#define CHUNK_ROWS (CHUNK_SIZE / 8)
+#define CHUNK_REGIONS (CHUNK_SIZE / 32)
+#define MAX_RULES 16384
+/* Of binary searches: 2^17 rows are in a chunk, 2^15 regions. */
+#define ROW_STEPS 18
+#define REGION_STEPS 16
+
+/* A part of the memory of a process and its rows; none: frame pointers. */
+struct wire_region {
+	__u64 start, end;
+	__u64 base; /* the address that the rows' offsets count from */
+	__u64 rows; /* from the low bits: 16 of the chunk, 24 of the first row, 24 of their number */
+};
+
+/*
+ * Where in a chunk the regions of a process are, ascending. The first of them is none:
+ * its start and end are the start and generation of the image that they are of.
+ */
+struct wire_space {
+	__u32 chunk;
+	__u32 first;
+	__u32 count; /* without the first */
+	__u32 unused;
+};
+
 _Static_assert(sizeof(struct wire_head) == 48, "wire_head has padding");
-_Static_assert(sizeof(struct wire_sample) == 56 + 16 * MAX_FRAMES, "wire_sample has padding");
+_Static_assert(sizeof(struct wire_sample) == 56 + 8 * (MAX_FRAMES + MAX_USER_FRAMES), "wire_sample has padding");
 _Static_assert(sizeof(struct wire_lifecycle) == 80, "wire_lifecycle has padding");
 _Static_assert(sizeof(struct wire_counters) == 64, "wire_counters is a cache line");
 

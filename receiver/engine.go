@@ -12,6 +12,7 @@ import (
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/completion"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/pipeline"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/unwind"
 )
 
 // engine is the goroutine that owns the pipeline and everything counted behind
@@ -28,6 +29,8 @@ type engine struct {
 	mailboxes []*mailbox
 	published *atomic.Pointer[snapshot]
 	evicted   func(freed []event.KTime)
+	publisher publisher
+	failed    func(error)
 	now       func() event.KTime
 	// wall is the Unix time in nanoseconds at KTime 0; the wall clock may be set.
 	wall func() int64
@@ -37,6 +40,12 @@ type engine struct {
 	waiting []event.KTime
 	// told is the newest completion that the mailboxes were told of.
 	told event.KTime
+}
+
+// publisher tells the sampler by which tables to walk the stacks of processes.
+type publisher interface {
+	Publish(unwind.Space) error
+	Withdraw(unwind.Space) error
 }
 
 func (e *engine) run() {
@@ -84,10 +93,26 @@ func (e *engine) receive(m message) {
 	}
 	closed := complete(m.until)
 	e.evicted(e.pipeline.Freed())
+	e.walks()
 	if len(closed) > 0 {
 		e.emit(parcel{closed, e.wall()}, m.last)
 	}
 	e.publish()
+}
+
+// walks hands on what the pipeline says of how stacks are to be walked.
+func (e *engine) walks() {
+	spaces, over := e.pipeline.Walks()
+	for _, s := range over {
+		if err := e.publisher.Withdraw(s); err != nil {
+			e.failed(err)
+		}
+	}
+	for _, s := range spaces {
+		if err := e.publisher.Publish(s); err != nil {
+			e.failed(err)
+		}
+	}
 }
 
 // emit gives the emitter a parcel. One that still waits is dropped for it, but at

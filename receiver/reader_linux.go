@@ -14,6 +14,7 @@ import (
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/process"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/procfs"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/symbol"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/unwind"
 )
 
 // procReader reads the host's /proc.
@@ -62,6 +63,9 @@ func (r procReader) file(request pipeline.FileRequest) pipeline.FileAnswer {
 	answer := pipeline.FileAnswer{ID: request.ID}
 	f, err := r.proc.OpenMapped(request.PIDs[:], request.Mapping, func(f *os.File) (ok bool) {
 		answer.Content, answer.File, ok = read(f, request)
+		if ok && answer.File != nil && !request.Placed {
+			answer.Table, _ = unwind.Compile(f, answer.Content.Size) // few files have none
+		}
 		return ok
 	})
 	if err != nil {

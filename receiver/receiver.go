@@ -88,6 +88,7 @@ func (r *Receiver) pipeline(source Source, reader reader) (*pipeline.Pipeline, e
 		MaxProcesses:   r.settings.MaxProcesses,
 		ReadAll:        r.settings.CommandArgs || len(r.settings.Variables) > 0 || !reader.tellsContainers(),
 		MaxSymbolBytes: maxSymbolBytes,
+		Walk:           source.Walks(),
 		BootTime:       bootTime(),
 	})
 	tasks, err := source.Tasks()

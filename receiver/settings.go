@@ -24,6 +24,7 @@ import (
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/demangle"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/source"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/unwind"
 )
 
 // Settings are what a configuration comes down to, validated.
@@ -94,6 +95,14 @@ type Source interface {
 	Barrier() error
 	Counters() (source.Counters, error)
 	Tasks() ([]event.Task, error)
+	// Walks: the sampler can walk user stacks by tables, and the three below, which may
+	// be called beside the other methods, are of use. Place writes a table where the
+	// sampler reads it, Publish makes it use placed tables for an image, Withdraw ends
+	// that.
+	Walks() bool
+	Place(*unwind.Table) ([]unwind.Piece, error)
+	Publish(unwind.Space) error
+	Withdraw(unwind.Space) error
 	// Stop ends sampling, Close gives everything back. Both may be repeated.
 	Stop() error
 	Close() error

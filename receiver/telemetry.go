@@ -163,6 +163,14 @@ func stacks(s *snapshot) values {
 		event.UserExec:   "exec",
 		event.UserExit:   "exit",
 		event.UserFailed: "failed",
+
+		event.UserComplete:    "complete",
+		event.UserTruncated:   "truncated",
+		event.UserNoTable:     "no_table",
+		event.UserBadFrame:    "bad_frame",
+		event.UserUnreadable:  "unreadable",
+		event.UserUnsupported: "unsupported",
+		event.UserUnmapped:    "unmapped",
 	}
 	out := values{}
 	for i, name := range names {

@@ -10,6 +10,7 @@ import (
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/pipeline"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/process"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/symbol"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/unwind"
 )
 
 // reader answers the pipeline's requests from /proc and from files.
@@ -71,6 +72,7 @@ func (w *worker) run(ctx context.Context) {
 // clerk phrases the pipeline's requests as jobs.
 type clerk struct {
 	reader reader
+	place  func(*unwind.Table) ([]unwind.Piece, error)
 	warn   func(error)
 }
 
@@ -91,6 +93,13 @@ func (c clerk) group(id event.CgroupID) func() apply {
 func (c clerk) file(r pipeline.FileRequest) func() apply {
 	return func() apply {
 		answer := c.reader.file(r)
+		if answer.Table != nil {
+			pieces, err := c.place(answer.Table)
+			if err != nil {
+				c.warn(err)
+			}
+			answer.Pieces, answer.Full = pieces, err != nil
+		}
 		return func(p *pipeline.Pipeline) { p.Loaded(answer) }
 	}
 }

@@ -57,7 +57,7 @@ type UserStack uint8
 
 // The kernel side decides among these; the values are part of the wire format.
 const (
-	// UserTaken: Sample.User is what the unwinder found.
+	// UserTaken: Sample.User is what frame pointers led to.
 	UserTaken UserStack = iota
 	// UserNone: a kernel thread or worker, there is no user stack.
 	UserNone
@@ -68,6 +68,22 @@ const (
 	UserExit
 	// UserFailed: the kernel could not walk the stack.
 	UserFailed
+	// What follows was walked by tables. UserComplete: up to where the thread began.
+	UserComplete
+	// UserTruncated: it goes on beyond the limit of frames.
+	UserTruncated
+	// UserNoTable: code without a table, and no frame pointer in use.
+	UserNoTable
+	// UserBadFrame: the next frame would not be above, or lead to no code.
+	UserBadFrame
+	// UserUnreadable: memory of the stack could not be read.
+	UserUnreadable
+	// UserUnsupported: the table has no rule that is understood.
+	UserUnsupported
+	// UserUnmapped: a return address lies in no mapping that is known.
+	UserUnmapped
+	// UserStacks is how many there are.
+	UserStacks
 )
 
 // Sample is one tick of one CPU's clock that hit a task.

@@ -29,11 +29,11 @@ var pure = map[string][]string{
 	"internal/elffile":   {},
 	"internal/event":     {"completion"},
 	"internal/hold":      {"internal/event"},
-	"internal/pipeline":  {"internal/event", "internal/hold", "internal/process", "internal/profile", "internal/symbol"},
+	"internal/pipeline":  {"internal/event", "internal/hold", "internal/process", "internal/profile", "internal/symbol", "internal/unwind"},
 	"internal/process":   {"internal/event"},
 	"internal/profile":   {"internal/event"},
 	"internal/symbol":    {"internal/elffile", "internal/event"},
-	"internal/unwind":    {"internal/elffile"},
+	"internal/unwind":    {"internal/elffile", "internal/event"},
 	"internal/watermark": {"internal/event"},
 }
 

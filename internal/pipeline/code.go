@@ -7,6 +7,7 @@ import (
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/process"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/symbol"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/unwind"
 )
 
 // FileRequest asks to read a file that a process has mapped, or had.
@@ -16,6 +17,8 @@ type FileRequest struct {
 	// parent. They may be other processes by now.
 	PIDs    [2]uint32
 	Mapping event.Mapping
+	// Placed: its unwind table has been placed already.
+	Placed bool
 	// Known is the file whose contents are known by this ID: if it is the same
 	// still, there is nothing to read.
 	Known event.File
@@ -28,6 +31,11 @@ type FileAnswer struct {
 	Content event.File
 	// File is nil if it could not be read, or is known already.
 	File *symbol.File
+	// Table is its unwind table, if that was asked for and there is one. Pieces is
+	// where that has been placed; Full: there was no room for it.
+	Table  *unwind.Table
+	Pieces []unwind.Piece
+	Full   bool
 }
 
 const (
@@ -47,6 +55,10 @@ type code struct {
 	// contents are the files that were found where only a record told of them: those
 	// may be changed in place.
 	contents map[event.File]event.File
+	// placed are the unwind tables of files, as far as they have been read.
+	placed map[event.FileID]placed
+	// full counts the tables that found no room.
+	full uint64
 	// wanted are the files that were asked for and have not been answered.
 	wanted        map[event.FileID]struct{}
 	queue         []FileRequest
@@ -59,6 +71,7 @@ func newCode(maxBytes int) *code {
 		files:    symbol.NewCache(maxBytes),
 		buildIDs: map[event.File]string{},
 		contents: map[event.File]event.File{},
+		placed:   map[event.FileID]placed{},
 		wanted:   map[event.FileID]struct{}{},
 	}
 }
@@ -73,19 +86,21 @@ func (c *code) id(m *event.Mapping) event.FileID {
 	return m.ID()
 }
 
-// want asks for a file unless it is known or on its way.
-func (c *code) want(id event.FileID, m *event.Mapping, life *process.Life) {
+// want asks for a file unless it is known or on its way. It returns whether an answer
+// is to come.
+func (c *code) want(id event.FileID, m *event.Mapping, life *process.Life) bool {
 	if id == (event.FileID{}) || len(c.wanted) >= maxFileRequests {
-		return
+		return false
 	}
 	if _, ok := c.wanted[id]; ok {
-		return
+		return true
 	}
 	_, ok := c.files.Get(id)
-	if ok && !m.File.Recorded() {
-		return
+	_, isPlaced := c.placed[id]
+	if ok && isPlaced && !m.File.Recorded() {
+		return false
 	}
-	r := FileRequest{ID: id, PIDs: [2]uint32{life.Proc.PID, life.Parent.PID}, Mapping: *m}
+	r := FileRequest{ID: id, PIDs: [2]uint32{life.Proc.PID, life.Parent.PID}, Mapping: *m, Placed: isPlaced}
 	if m.File.Recorded() {
 		id = m.ID()
 		r.ID = id
@@ -95,6 +110,7 @@ func (c *code) want(id event.FileID, m *event.Mapping, life *process.Life) {
 	}
 	c.wanted[id] = struct{}{}
 	c.queue = append(c.queue, r)
+	return true
 }
 
 func (c *code) requests(n int) []FileRequest {
@@ -123,6 +139,12 @@ func (c *code) loaded(a FileAnswer) {
 		id = event.FileID{BuildID: buildID}
 	}
 	c.files.Put(id, a.File)
+	if _, ok := c.placed[id]; !ok || a.Pieces != nil {
+		c.placed[id] = placed{a.Pieces, a.File.Segments()}
+	}
+	if a.Full {
+		c.full++
+	}
 }
 
 // file returns what is known of the file of a mapping, or nil.

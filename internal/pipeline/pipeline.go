@@ -17,6 +17,7 @@ import (
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/hold"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/process"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/symbol"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/unwind"
 )
 
 // Settings size the pipeline.
@@ -30,6 +31,8 @@ type Settings struct {
 	MaxProcesses int
 	// ReadAll: something is wanted of processes that only /proc tells.
 	ReadAll bool
+	// Walk: the sampler can walk user stacks by tables.
+	Walk bool
 	// MaxSymbolBytes bounds what is kept of executable files.
 	MaxSymbolBytes int
 	// MaxWindowSamples bounds a window: one that has as many closes at the next
@@ -53,6 +56,7 @@ type Pipeline struct {
 	table    *process.Table
 	code     *code
 	jit      *jit
+	walk     *walk
 	groups   *containers
 	window   *window
 	until    event.KTime
@@ -79,7 +83,7 @@ type Ledger struct {
 
 // Stacks counts attributed samples by how their user stack came out, indexed by
 // event.UserStack.
-type Stacks [event.UserFailed + 1]uint64
+type Stacks [event.UserStacks]uint64
 
 // New returns a pipeline that has seen nothing.
 func New(s Settings) *Pipeline {
@@ -91,6 +95,7 @@ func New(s Settings) *Pipeline {
 		jit:      newJIT(),
 		groups:   newContainers(),
 	}
+	p.walk = newWalk(s.Walk, p.code)
 	p.window = newWindow(p.code, p.jit, s.Start, s.Start+event.KTime(s.Interval))
 	return p
 }
@@ -160,6 +165,9 @@ func (p *Pipeline) Complete(w event.KTime) []*Window {
 	evicted := p.table.Evict(w)
 	p.window.settle(evicted.Gone, p.notes())
 	p.window.settle(evicted.Idle, p.notes())
+	p.walk.complete()
+	p.walk.forget(evicted.Gone)
+	p.walk.forget(evicted.Idle)
 	p.jit.forget(evicted.Gone)
 	p.jit.forget(evicted.Idle)
 	p.freed = evicted.Freed
@@ -178,7 +186,8 @@ func (p *Pipeline) Flush(w event.KTime) []*Window {
 func (p *Pipeline) release(until event.KTime) {
 	p.hold.Release(until, func(s *event.Sample) {
 		life := p.table.Attribute(s)
-		p.stacks[min(s.UserStack, event.UserFailed)]++
+		p.walk.sampled(life)
+		p.stacks[min(s.UserStack, event.UserStacks-1)]++
 		if !p.window.add(life, s) {
 			p.table.Missed(life, s)
 		}
@@ -221,7 +230,18 @@ func (p *Pipeline) GroupFound(group event.CgroupID, container string) {
 func (p *Pipeline) FileRequests(n int) []FileRequest { return p.code.requests(n) }
 
 // Loaded takes what a file told of itself.
-func (p *Pipeline) Loaded(a FileAnswer) { p.code.loaded(a) }
+func (p *Pipeline) Loaded(a FileAnswer) {
+	p.code.loaded(a)
+	p.walk.arrived(a.ID, a.File != nil)
+}
+
+// Walks returns the processes whose memory the sampler is to know, and those that it
+// can forget. They are valid until the next call.
+func (p *Pipeline) Walks() (spaces, over []unwind.Space) {
+	spaces, over = p.walk.spaces, p.walk.over
+	p.walk.spaces, p.walk.over = nil, nil
+	return spaces, over
+}
 
 // PerfMapRequests returns up to n lists of code made at run time that are wanted;
 // each gets one PerfMapRead.
@@ -251,6 +271,8 @@ type Stats struct {
 	SymbolBytes    int
 	SymbolsEvicted uint64
 	PerfMaps       PerfMaps
+	// TablesFull counts unwind tables that found no room.
+	TablesFull uint64
 }
 
 // Stats returns the counts.
@@ -262,6 +284,7 @@ func (p *Pipeline) Stats() Stats {
 		SymbolBytes:    p.code.files.Bytes(),
 		SymbolsEvicted: p.code.files.Evicted(),
 		PerfMaps:       p.jit.stats,
+		TablesFull:     p.code.full,
 	}
 	s.Ledger.Held = uint64(p.hold.Len())
 	s.Ledger.Open = p.window.Samples()

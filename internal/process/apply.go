@@ -27,7 +27,8 @@ func (t *Table) exec(r *event.Lifecycle) {
 		return
 	}
 	if l.memory == nil || l.memory.proven < r.KTime {
-		l.memory = begun(r.KTime)
+		t.versions++
+		l.memory = &memory{version: t.versions, proven: r.KTime, fresh: true}
 	}
 }
 
@@ -53,7 +54,7 @@ func (t *Table) fork(r *event.Lifecycle) {
 	if p := t.instances[r.Parent]; p != nil {
 		if pl := p.life(r.ParentGeneration); pl != nil {
 			l.share(pl, r.KTime)
-			l.inherit(pl, r)
+			t.inherit(l, pl, r)
 		}
 	}
 }

@@ -88,6 +88,29 @@ func (l *Life) Ran(k event.KTime) bool {
 	return n == l || n != nil && n.Generation > l.Generation && k < n.lo
 }
 
+// Exited reports whether it is on its way out.
+func (l *Life) Exited() bool { return l.owner == nil || l.owner.exit != 0 }
+
+// Version changes whenever what is known of the memory does; 0: nothing is known.
+func (l *Life) Version() uint64 {
+	if l.memory == nil {
+		return 0
+	}
+	return l.memory.version
+}
+
+// Mappings yields what is mapped executable now, ascending.
+func (l *Life) Mappings(yield func(*event.Mapping) bool) {
+	if l.memory == nil {
+		return
+	}
+	for _, r := range l.memory.regions {
+		if !yield(&r.Mapping) {
+			return
+		}
+	}
+}
+
 // Find returns what was mapped executable at addr at time k, which is after the last
 // completion but one; nil: nothing, or not known.
 func (l *Life) Find(addr uint64, k event.KTime) *event.Mapping { return l.memory.find(addr, k) }
@@ -124,22 +147,6 @@ func (l *Life) share(parent *Life, k event.KTime) {
 		return
 	}
 	l.sight, l.until = parent.sight, min(k, parent.until)
-}
-
-// inherit gives a fork its parent's memory. The kernel copies it a while before it
-// stamps the fork (dup_mmap, then trace_sched_process_fork, in kernel/fork.c, v6.12).
-// Meanwhile other threads of the parent may map something: of what changed lately
-// the fork has nobody knows which state.
-func (l *Life) inherit(parent *Life, r *event.Lifecycle) {
-	if parent.memory == nil || l.memory != nil {
-		return
-	}
-	if lately := r.KTime - min(r.KTime, forkTakes); r.ParentThreads > 1 && parent.memory.changedSince(lately) {
-		l.memory = parent.memory.certain(lately)
-		return
-	}
-	parent.memory.shared = true
-	l.memory = parent.memory
 }
 
 // exact notes the record that began this generation.

@@ -35,6 +35,8 @@ func (t *Table) change(l *Life) *memory {
 	}
 	l.memory = l.memory.own()
 	l.memory.forget(t.settled)
+	t.versions++
+	l.memory.version = t.versions
 	return l.memory
 }
 
@@ -66,4 +68,22 @@ func (t *Table) place(m *event.Mapped) {
 		mem.name(m.Path)
 	}
 	t.stats.MappedRefused += uint64(mem.put(&region{m.Mapping, m.KTime}))
+}
+
+// inherit gives a fork its parent's memory. The kernel copies it a while before it
+// stamps the fork (dup_mmap, then trace_sched_process_fork, in kernel/fork.c, v6.12).
+// Meanwhile other threads of the parent may map something: of what changed lately
+// the fork has nobody knows which state.
+func (t *Table) inherit(l, parent *Life, r *event.Lifecycle) {
+	if parent.memory == nil || l.memory != nil {
+		return
+	}
+	if lately := r.KTime - min(r.KTime, forkTakes); r.ParentThreads > 1 && parent.memory.changedSince(lately) {
+		l.memory = parent.memory.certain(lately)
+		t.versions++
+		l.memory.version = t.versions
+		return
+	}
+	parent.memory.shared = true
+	l.memory = parent.memory
 }

@@ -31,6 +31,8 @@ type memory struct {
 	proven event.KTime
 	// read is when the last read of /proc began that was taken over.
 	read event.KTime
+	// version changes whenever the memory does.
+	version uint64
 	// executable is the path of the program; fresh: its mapping comes next.
 	executable string
 	fresh      bool
@@ -46,9 +48,6 @@ type former struct {
 	*region
 	until event.KTime
 }
-
-// begun is the memory of an image that begins at k.
-func begun(k event.KTime) *memory { return &memory{proven: k, fresh: true} }
 
 // find returns what was mapped at addr at time k; nil: nothing, or not known.
 func (m *memory) find(addr uint64, k event.KTime) *event.Mapping {

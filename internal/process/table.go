@@ -51,7 +51,9 @@ type Table struct {
 	// eviction fills until Evict returns it, handed is what it returned last.
 	eviction, handed Eviction
 	overflow         Life
-	epoch            uint64
+	// versions is the newest of a memory.
+	versions uint64
+	epoch    uint64
 }
 
 // pid has how many instances of it there are and who has it now, as far as records

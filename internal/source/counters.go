@@ -40,6 +40,7 @@ func (k *Kernel) Counters() (Counters, error) {
 	for _, c := range k.cpus {
 		total.Unfired += c.missed(now, taken[c.id])
 	}
+	total.TableBytes = k.tables.bytes()
 	// A record can be read before the program that sent it has counted it.
 	total.Catch(total.Drained)
 	for _, program := range k.objects.lifecyclePrograms() {

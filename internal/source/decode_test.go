@@ -13,16 +13,19 @@ import (
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/bpf"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/unwind"
 )
 
 // The generated types come from the object's type information, so their sizes
 // are what the programs write. bpf/wire.h asserts the same numbers.
 func TestWireLayout(t *testing.T) {
 	require.EqualValues(t, 48, unsafe.Sizeof(bpf.ProfilerWireHead{}))
-	require.EqualValues(t, 56+16*127, unsafe.Sizeof(bpf.ProfilerWireSample{}))
+	require.EqualValues(t, 56+8*(127+512), unsafe.Sizeof(bpf.ProfilerWireSample{}))
 	require.EqualValues(t, 80, unsafe.Sizeof(bpf.ProfilerWireLifecycle{}))
 	require.EqualValues(t, 64, unsafe.Sizeof(bpf.ProfilerWireCounters{}))
-	require.Equal(t, maxRecord, int(unsafe.Sizeof(bpf.ProfilerWireSample{}))+recordHeader)
+	require.EqualValues(t, 16, unsafe.Sizeof(bpf.ProfilerWireRule{}))
+	require.EqualValues(t, 8, unsafe.Sizeof(bpf.ProfilerWireRow{}))
+	require.EqualValues(t, 32, unsafe.Sizeof(bpf.ProfilerWireRegion{}))
 }
 
 func TestWireConstants(t *testing.T) {
@@ -40,8 +43,37 @@ func TestWireConstants(t *testing.T) {
 		event.UserExec:   bpf.ProfilerWireUserStackUSER_EXEC,
 		event.UserExit:   bpf.ProfilerWireUserStackUSER_EXIT,
 		event.UserFailed: bpf.ProfilerWireUserStackUSER_FAILED,
+
+		event.UserComplete:    bpf.ProfilerWireUserStackUSER_COMPLETE,
+		event.UserTruncated:   bpf.ProfilerWireUserStackUSER_TRUNCATED,
+		event.UserNoTable:     bpf.ProfilerWireUserStackUSER_NO_TABLE,
+		event.UserBadFrame:    bpf.ProfilerWireUserStackUSER_BAD_FRAME,
+		event.UserUnreadable:  bpf.ProfilerWireUserStackUSER_UNREADABLE,
+		event.UserUnsupported: bpf.ProfilerWireUserStackUSER_UNSUPPORTED,
+		event.UserUnmapped:    bpf.ProfilerWireUserStackUSER_UNMAPPED,
 	} {
 		require.EqualValues(t, user, wire)
+	}
+}
+
+// The rules that package unwind compiles are those that the sampler follows.
+func TestWireRules(t *testing.T) {
+	for cfa, wire := range map[unwind.CFA]bpf.ProfilerWireCfa{
+		unwind.CFANoInfo: bpf.ProfilerWireCfaCFA_NO_INFO, unwind.CFAUnsupported: bpf.ProfilerWireCfaCFA_UNSUPPORTED,
+		unwind.CFASP: bpf.ProfilerWireCfaCFA_SP, unwind.CFAFP: bpf.ProfilerWireCfaCFA_FP,
+		unwind.CFADerefSP: bpf.ProfilerWireCfaCFA_DEREF_SP, unwind.CFADerefFP: bpf.ProfilerWireCfaCFA_DEREF_FP,
+		unwind.CFADerefSP8: bpf.ProfilerWireCfaCFA_DEREF_SP8, unwind.CFADerefFP8: bpf.ProfilerWireCfaCFA_DEREF_FP8,
+		unwind.CFAPLT: bpf.ProfilerWireCfaCFA_PLT,
+	} {
+		require.EqualValues(t, cfa, wire)
+	}
+	for place, wire := range map[unwind.Place]bpf.ProfilerWirePlace{
+		unwind.Unknown: bpf.ProfilerWirePlacePLACE_UNKNOWN, unwind.Same: bpf.ProfilerWirePlacePLACE_SAME,
+		unwind.AtCFA: bpf.ProfilerWirePlacePLACE_AT_CFA, unwind.AtSP: bpf.ProfilerWirePlacePLACE_AT_SP,
+		unwind.AtFP: bpf.ProfilerWirePlacePLACE_AT_FP, unwind.InLR: bpf.ProfilerWirePlacePLACE_IN_LR,
+		unwind.Undefined: bpf.ProfilerWirePlacePLACE_UNDEFINED,
+	} {
+		require.EqualValues(t, place, wire)
 	}
 }
 

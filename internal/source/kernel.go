@@ -15,12 +15,14 @@ import (
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/preflight"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/unwind"
 )
 
 // Kernel is the source that samples the running kernel.
 type Kernel struct {
 	settings Settings
 	objects  *objects
+	tables   *tables
 	hooks    *hooks
 	// cpus are those that have been online.
 	cpus []*cpu
@@ -78,6 +80,9 @@ func (k *Kernel) open() (err error) {
 	if k.objects, err = load(k.settings, k.possible, online[0]); err != nil {
 		return err
 	}
+	if k.tables, err = newTables(k.objects); err != nil {
+		return err
+	}
 	for _, id := range online {
 		if err := k.addBuffer(id); err != nil {
 			return err
@@ -115,11 +120,28 @@ func (k *Kernel) Drain(buffer int, limit uint64, batch *event.Batch) (position u
 // ended: the kernel waits for a grace period after an update of a map of maps
 // (maybe_wait_bpf_programs in kernel/bpf/syscall.c, v5.10 to v6.18).
 func (k *Kernel) Barrier() error {
+	passed := k.tables.barrier()
 	if err := k.objects.Rings.Put(k.spare.cpu, k.spare.ring); err != nil {
 		return fmt.Errorf("wait for running programs: %w", err)
 	}
+	passed()
 	return nil
 }
+
+// Walks reports whether the kernel can walk user stacks by tables. If not, the three
+// below are of no use.
+func (k *Kernel) Walks() bool { return k.objects.walks }
+
+// Place writes a table where the sampler reads it, and returns where it is. It may
+// wait for a grace period, and be called beside the other methods.
+func (k *Kernel) Place(t *unwind.Table) ([]unwind.Piece, error) { return k.tables.place(t) }
+
+// Publish makes the sampler walk the stacks of an image by tables that have been
+// placed. It may be called beside the other methods.
+func (k *Kernel) Publish(s unwind.Space) error { return k.tables.publish(s) }
+
+// Withdraw is told that an image is over. It may be called beside the other methods.
+func (k *Kernel) Withdraw(s unwind.Space) error { return k.tables.withdraw(s) }
 
 // Stop ends sampling. Programs that are running go on until the next Barrier.
 func (k *Kernel) Stop() error {
@@ -142,6 +164,9 @@ func (k *Kernel) Close() error {
 	errs := []error{k.Stop()}
 	for _, c := range k.cpus {
 		errs = append(errs, c.buffer.close(), c.mapped.close())
+	}
+	if k.tables != nil {
+		errs = append(errs, k.tables.close())
 	}
 	if k.objects != nil {
 		errs = append(errs, k.objects.Close())

@@ -10,6 +10,7 @@ import (
 	"fmt"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/rlimit"
 
@@ -20,6 +21,8 @@ import (
 type objects struct {
 	bpf.ProfilerPrograms
 	bpf.ProfilerMaps
+	// walks: the sampler walks user stacks by tables.
+	walks bool
 }
 
 func (o *objects) Close() error {
@@ -41,6 +44,8 @@ func load(s Settings, possible, spare int) (*objects, error) {
 	spec.Maps[bpf.ProfilerMapRings].MaxEntries = entries
 	spec.Maps[bpf.ProfilerMapRings].InnerMap.MaxEntries = uint32(s.ringSize())
 	spec.Maps[bpf.ProfilerMapCounters].MaxEntries = entries
+	spec.Maps[bpf.ProfilerMapChunks].MaxEntries = maxChunks
+	spec.Maps[bpf.ProfilerMapSpaces].MaxEntries = maxSpaces
 	version, err := features.LinuxVersionCode()
 	if err != nil {
 		return nil, fmt.Errorf("read the kernel's version: %w", err)
@@ -53,11 +58,21 @@ func load(s Settings, possible, spare int) (*objects, error) {
 			return nil, fmt.Errorf("set %s: %w", name, err)
 		}
 	}
-	var o objects
+	o := objects{walks: walksStacks()}
+	if !o.walks { // it would be refused
+		spec.Programs[bpf.ProfilerProgSampleCpu] = spec.Programs[bpf.ProfilerProgSampleCpuSimply].Copy()
+	}
 	if err := spec.LoadAndAssign(&o, nil); err != nil {
 		return nil, explain(fmt.Errorf("load the programs: %w", err))
 	}
 	return &o, nil
+}
+
+// walksStacks reports whether the kernel has what the sampler needs to walk user
+// stacks by tables: bpf_task_pt_regs since 5.15, bpf_loop since 5.17.
+func walksStacks() bool {
+	return features.HaveProgramHelper(ebpf.PerfEvent, asm.FnTaskPtRegs) == nil &&
+		features.HaveProgramHelper(ebpf.PerfEvent, asm.FnLoop) == nil
 }
 
 // workerFlags are the PF_* bits in include/linux/sched.h of tasks that never run

@@ -47,6 +47,8 @@ type Counters struct {
 	Drained uint64
 	// Mapped counts records of mappings, MappedLost those known to be missing.
 	Mapped, MappedLost uint64
+	// TableBytes is the memory of unwind tables now.
+	TableBytes uint64
 }
 
 // Taken is the number of runs of the sampler.
@@ -71,8 +73,9 @@ func (c Counters) LifecycleGaps() uint64 { return c.LifecycleLost + c.LifecycleM
 const (
 	minRingSize = 256 << 10
 	maxRingSize = 1 << 30
-	// maxRecord is the largest record with its header, see bpf/wire.h.
-	maxRecord = 56 + 16*127 + recordHeader
+	// deepRecord is a record of 250 frames with its header, see bpf/wire.h. Only stacks
+	// that are deeper take more.
+	deepRecord = 56 + 8*250 + recordHeader
 )
 
 // ringSize derives the bytes per CPU that hold twice the samples between two
@@ -84,7 +87,7 @@ func (s Settings) ringSize() int {
 	const wakeUp = 250 * time.Millisecond
 	samples := float64(s.SamplesPerSecond) * (s.PollInterval + wakeUp).Seconds()
 	size := minRingSize
-	for size < maxRingSize && float64(size) < 2*samples*maxRecord {
+	for size < maxRingSize && float64(size) < 2*samples*deepRecord {
 		size *= 2
 	}
 	return size

@@ -32,7 +32,7 @@ func TestRingSize(t *testing.T) {
 		s.SamplesPerSecond = hz
 		size := s.ringSize()
 		require.LessOrEqual(t, size, want, "%d Hz", hz)
-		require.GreaterOrEqual(t, float64(size), min(float64(hz)*0.5*maxRecord, maxRingSize), "%d Hz", hz)
+		require.GreaterOrEqual(t, float64(size), min(float64(hz)*0.5*deepRecord, maxRingSize), "%d Hz", hz)
 		require.Zero(t, size&(size-1), "a power of two")
 	}
 	s.RingBufferSize = 4096

@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/source"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/unwind"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/receiver"
 )
 
@@ -115,6 +116,14 @@ func (f *Fake) Counters() (source.Counters, error) {
 func (f *Fake) Tasks() ([]event.Task, error) {
 	return []event.Task{{Proc: Proc, Comm: event.Comm{'f', 'a', 'k', 'e'}, Worker: true}}, nil
 }
+
+// Walks is false: the fake has no stacks to walk.
+func (f *Fake) Walks() bool { return false }
+
+// Place, Publish and Withdraw do nothing.
+func (f *Fake) Place(*unwind.Table) ([]unwind.Piece, error) { return nil, nil }
+func (f *Fake) Publish(unwind.Space) error                  { return nil }
+func (f *Fake) Withdraw(unwind.Space) error                 { return nil }
 
 // Stop ends sampling.
 func (f *Fake) Stop() error {

@@ -97,6 +97,9 @@ func (f *File) HTLHash() string { return f.htlHash }
 // It does not allocate: the string is part of the File's memory.
 func (f *File) Name(addr uint64) (string, bool) { return f.functions.name(addr) }
 
+// Segments are the parts that are loaded executable.
+func (f *File) Segments() []Segment { return f.segments }
+
 // Functions is the number of address ranges that have a name.
 func (f *File) Functions() int { return len(f.functions.starts) }
 

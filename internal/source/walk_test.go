@@ -1,0 +1,163 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package source
+
+import (
+	"debug/elf"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/unwind"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/test/workloads"
+)
+
+// program is an executable at fixed addresses, with its symbols by address.
+type program struct {
+	path    string
+	symbols []elf.Symbol
+	table   *unwind.Table
+}
+
+func openProgram(t *testing.T, path string) *program {
+	t.Helper()
+	f, err := elf.Open(path)
+	require.NoError(t, err)
+	defer f.Close()
+	p := &program{path: path}
+	all, err := f.Symbols()
+	require.NoError(t, err)
+	for _, s := range all {
+		if s.Size > 0 {
+			p.symbols = append(p.symbols, s)
+		}
+	}
+	file, err := os.Open(path)
+	require.NoError(t, err)
+	defer file.Close()
+	info, err := file.Stat()
+	require.NoError(t, err)
+	p.table, err = unwind.Compile(file, info.Size())
+	require.NoError(t, err)
+	return p
+}
+
+func (p *program) name(address uint64) string {
+	for _, s := range p.symbols {
+		if s.Value <= address && address < s.Value+s.Size {
+			return s.Name
+		}
+	}
+	return "?"
+}
+
+// names of a stack, innermost first, without what the compiler appends to copies. A
+// return address is behind its call; that of a signal handler is no call's, and what
+// lies before it has no name.
+func (p *program) names(stack []uint64) (out []string) {
+	for i, address := range stack {
+		if i > 0 {
+			address--
+		}
+		name, _, _ := strings.Cut(p.name(address), ".")
+		out = append(out, name)
+	}
+	return out
+}
+
+// walked runs the program and returns the stacks of its samples by how they end.
+func (p *program) walked(t *testing.T, d time.Duration, arguments ...string) map[event.UserStack][][]uint64 {
+	t.Helper()
+	k := open(t, Settings{SamplesPerSecond: 499, PollInterval: 100 * time.Millisecond})
+	require.True(t, k.Walks())
+	cmd := exec.Command(p.path, arguments...)
+	require.NoError(t, cmd.Start())
+	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
+	time.Sleep(50 * time.Millisecond) // it is where it burns
+	pieces, err := k.Place(p.table)
+	require.NoError(t, err)
+	tasks, err := k.Tasks()
+	require.NoError(t, err)
+	i := slices.IndexFunc(tasks, func(task event.Task) bool { return task.Proc.PID == uint32(cmd.Process.Pid) })
+	require.GreaterOrEqual(t, i, 0)
+	space := unwind.Space{Proc: tasks[i].Proc, Generation: tasks[i].Generation}
+	for _, piece := range pieces {
+		space.Regions = unwind.Regions(space.Regions, piece.From, piece.To, 0, pieces)
+	}
+	require.NoError(t, k.Publish(space))
+	from := k.Now()
+	time.Sleep(d)
+	var batch event.Batch
+	heads := make([]uint64, k.Buffers())
+	require.NoError(t, k.Barrier())
+	k.Heads(heads)
+	for i := range heads {
+		for more := true; more; {
+			_, more = k.Drain(i, heads[i], &batch)
+			batch.Lifecycle, batch.Mapped = nil, nil
+			if more {
+				require.Less(t, len(batch.Samples), 100_000)
+				batch.Samples = append([]event.Sample(nil), batch.Samples...)
+			}
+		}
+	}
+	stacks := map[event.UserStack][][]uint64{}
+	for _, s := range batch.Samples {
+		if s.Proc == space.Proc && s.KTime > from {
+			stacks[s.UserStack] = append(stacks[s.UserStack], s.User)
+		}
+	}
+	return stacks
+}
+
+// The whole chain of calls without frame pointers, up to where the program began.
+func TestStacksAreWalkedByTables(t *testing.T) {
+	p := openProgram(t, workloads.BuildDeep(t, "-static", "-no-pie"))
+	for _, kind := range []struct {
+		name   string
+		length int
+		inner  []string
+	}{
+		{"plain", 10, nil},
+		{"plain", 60, nil},
+		{"plain", 200, nil},
+		{"plain", 500, nil},
+		{"qsort", 60, []string{"compare", "msort_with_tmp", "__qsort_r", "sort"}},
+		{"signal", 60, []string{"handler", "?", "__kill", "interrupt"}},
+		{"altstack", 60, []string{"handler", "?", "__kill", "interrupt", "interrupt_elsewhere"}},
+		{"aligned", 60, []string{"align"}},
+	} {
+		t.Run(fmt.Sprint(kind.name, "_", kind.length), func(t *testing.T) {
+			stacks := p.walked(t, 500*time.Millisecond, kind.name, strconv.Itoa(kind.length))
+			want := append(append([]string{"burn"}, kind.inner...), "end")
+			for n := range kind.length {
+				want = append(want, []string{"even", "odd"}[(kind.length-1-n)%2])
+			}
+			want = append(want, "main", "__libc_start_call_main", "__libc_start_main_impl", "_start")
+			exact, other := 0, map[string]int{}
+			for end, all := range stacks {
+				for _, stack := range all {
+					if got := p.names(stack); end == event.UserComplete && slices.Equal(got, want) {
+						exact++
+					} else {
+						other[fmt.Sprint(end, " ", len(stack), " ", strings.Join(got, " "))]++
+					}
+				}
+			}
+			t.Log(exact, "exact", other)
+			require.Greater(t, exact, 50)
+			require.Empty(t, other)
+		})
+	}
+}

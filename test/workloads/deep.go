@@ -1,0 +1,19 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+package workloads
+
+import (
+	_ "embed"
+	"testing"
+)
+
+//go:embed deep/deep.c
+var deepSource []byte
+
+// BuildDeep compiles a program that burns a CPU at the end of a chain of calls,
+// without frame pointers, see deep/deep.c.
+func BuildDeep(t testing.TB, flags ...string) string {
+	t.Helper()
+	return compile(t, "deep", deepSource, append(flags, "-fomit-frame-pointer")...)
+}

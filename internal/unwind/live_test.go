@@ -65,11 +65,13 @@ static void handler(int sig, siginfo_t *info, void *context) {
 	exit(0);
 }
 
+// It keeps the CFA below its frame pointer: *(rbp-8).
 __attribute__((noinline)) static int sized(int n) {
-	char buf[n];
+	char buf[n], lines[64] __attribute__((aligned(64)));
 	memset(buf, n, n);
+	memset(lines, n, sizeof lines);
 	raise(SIGUSR1);
-	return buf[n / 2];
+	return buf[n / 2] + lines[n & 63];
 }
 
 __attribute__((noinline)) static int aligned(int n) {
@@ -97,6 +99,7 @@ type live struct {
 	frames []uint64
 	stack  memory
 	maps   []mapping
+	kinds  []CFA // of the rules on the way
 }
 
 type mapping struct {
@@ -172,7 +175,6 @@ func TestLiveStack(t *testing.T) {
 		"O0":            {"-O0"},
 		"O2":            {"-O2"},
 		"frame pointer": {"-O2", "-fno-omit-frame-pointer"},
-		"realigned":     {"-O1", "-mstackrealign", "-mpreferred-stack-boundary=6"},
 		"static":        {"-O2", "-static"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -186,6 +188,8 @@ func TestLiveStack(t *testing.T) {
 			got, end := l.walk(t)
 			assert.Equal(t, ReasonEnd, end, "%v", end)
 			assert.Equal(t, l.frames[1:], got[1:])
+			assert.Contains(t, l.kinds, CFADerefFP, "sized")
+			assert.Contains(t, l.kinds, CFADerefSP, "the handler's return")
 			assert.GreaterOrEqual(t, len(got), 9, "handler, its return, raise, sized, aligned, compare, qsort, main, start")
 		})
 	}
@@ -198,6 +202,7 @@ func (l *live) walk(t *testing.T) (path []uint64, end Reason) {
 	for end == ReasonOK && len(path) < 100 {
 		path = append(path, regs.IP)
 		rule := l.find(t, images, regs.IP-before)
+		l.kinds = append(l.kinds, rule.CFA)
 		regs, end = rule.Step(AMD64, regs, l.stack.read)
 		before = 1
 		if rule.Signal {

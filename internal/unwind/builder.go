@@ -16,6 +16,8 @@ import (
 // maxCode bounds the executable segments. Files have one or two.
 const maxCode = 64
 
+var errFar = fmt.Errorf("%w: more than 4 GiB of code", ErrTooLarge)
+
 // builder makes a table.
 type builder struct {
 	table      *Table
@@ -46,6 +48,14 @@ func (b *builder) damage(err error) {
 	if b.table.Cause == nil {
 		b.table.Cause = err
 	}
+}
+
+// damageAt counts a description, and says where it is if it is the first.
+func (b *builder) damageAt(s *section, what string, at uint64, err error) {
+	if b.table.Cause == nil {
+		err = fmt.Errorf("%s, %s %#x: %w", s.name, what, at, err)
+	}
+	b.damage(err)
 }
 
 // build compiles both sections into the table.
@@ -89,7 +99,7 @@ func (b *builder) compile(l *entries) ([]Row, error) {
 			return nil, err
 		} else if err != nil {
 			out.all = out.all[:before]
-			b.damage(fmt.Errorf("%s, FDE of %#x: %w", l.name, f.start, err))
+			b.damageAt(l.section, "FDE of", f.start, err)
 			continue
 		}
 		out.end = f.end
@@ -102,7 +112,7 @@ func (b *builder) compile(l *entries) ([]Row, error) {
 // compileFDE adds the rows of an FDE from the address from on.
 func (b *builder) compileFDE(l *entries, f fde, from uint64) error {
 	if f.end-b.table.Base > math.MaxUint32 {
-		return fmt.Errorf("%w: more than 4 GiB of code", ErrTooLarge)
+		return errFar
 	}
 	e := &l.cies[f.cie]
 	c := cursor{data: l.data[:f.to], at: int(f.from), addr: l.addr}

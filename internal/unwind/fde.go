@@ -18,6 +18,14 @@ type fde struct {
 	from, to, cie int32
 }
 
+// What can be wrong with an FDE. A file may have millions of them, so it is not
+// put into words each time.
+var (
+	errNoCIE = fmt.Errorf("%w: an FDE without CIE", ErrDamaged)
+	errFDEs  = fmt.Errorf("%w: more than %d FDEs", ErrTooLarge, maxFDEs)
+	errWraps = fmt.Errorf("%w: code beyond the end of the address space", ErrDamaged)
+)
+
 // entries are the CIEs and FDEs of a section.
 type entries struct {
 	*section
@@ -46,7 +54,7 @@ func (b *builder) list(s *section) entries {
 			return
 		}
 		if f, err := l.readFDE(r); err != nil {
-			b.damage(fmt.Errorf("%s, FDE at %#x: %w", s.name, r.start, err))
+			b.damageAt(s, "FDE at", uint64(r.start), err)
 		} else if b.clip(&f) {
 			l.fdes = append(l.fdes, f)
 		}
@@ -72,14 +80,14 @@ func (m *machine) readCIE(s *section, r record) cie {
 func (l *entries) readFDE(r record) (fde, error) {
 	i, ok := l.index[r.cie]
 	if !ok {
-		return fde{}, fmt.Errorf("%w: no CIE at %#x", ErrDamaged, r.cie)
+		return fde{}, errNoCIE
 	}
 	e := &l.cies[i]
 	if e.err != nil {
-		return fde{}, fmt.Errorf("CIE at %#x: %w", r.cie, e.err)
+		return fde{}, e.err
 	}
 	if len(l.fdes) == maxFDEs {
-		return fde{}, fmt.Errorf("%w: more than %d FDEs", ErrTooLarge, maxFDEs)
+		return fde{}, errFDEs
 	}
 	c := cursor{data: l.data[:r.end], at: r.body, addr: l.addr}
 	start := c.pointer(e.encoding)
@@ -88,7 +96,7 @@ func (l *entries) readFDE(r record) (fde, error) {
 		c.take(c.uleb())
 	}
 	if c.err == nil && start+length < start {
-		c.fail(fmt.Errorf("%w: %d bytes of code at %#x", ErrDamaged, length, start))
+		c.fail(errWraps)
 	}
 	return fde{start: start, end: start + length, from: int32(c.at), to: int32(r.end), cie: i}, c.err
 }

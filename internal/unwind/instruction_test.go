@@ -131,6 +131,8 @@ func TestInstructions(t *testing.T) {
 		"val_expression":      {op(cfaValExpression, 6, block(0x77, 16)), []testRow{{0, usual.fp(Unknown, 0)}}},
 		"SP by expression": {seq(op(cfaDefCFAExpression, block(0x77, 0x28, opDeref)), op(cfaExpression, 7, block(0x77, 0x28)),
 			advance(1), op(cfaExpression, 7, block(0x77, 0x30))), []testRow{{0, frame(CFADerefSP, 40)}, {1, lost}}},
+		"SP by FP": {seq(op(cfaDefCFAExpression, block(0x76, 0x28, opDeref)), op(cfaExpression, 7, block(0x76, 0x28)),
+			advance(1), op(cfaExpression, 7, block(0x77, 0x28))), []testRow{{0, frame(CFADerefFP, 40)}, {1, lost}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			table := oneFunction(t, elf.EM_X86_64, testCIE{}, c.code)

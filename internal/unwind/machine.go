@@ -129,8 +129,5 @@ func (m *machine) restore(register uint64) {
 
 // data is n in units of the data alignment factor.
 func (m *machine) data(n int64) int64 {
-	if n == unfit {
-		return unfit
-	}
 	return scaled(n, m.cie.dataAlign)
 }

@@ -26,6 +26,7 @@ const module = "github.com/seed-a4c8bb2c/ebpfprofilerreceiver"
 var pure = map[string][]string{
 	"completion":         {},
 	"internal/event":     {"completion"},
+	"internal/gosymbol":  {},
 	"internal/hold":      {"internal/event"},
 	"internal/pipeline":  {"internal/event", "internal/hold", "internal/process", "internal/profile", "internal/symbol"},
 	"internal/process":   {"internal/event"},

@@ -14,24 +14,36 @@ func (t *Table) value(off uint32, pc int64, steps *int) int32 {
 	if off == 0 || uint64(off) >= uint64(len(t.pcs)) {
 		return -1
 	}
+	// It is the hot loop of a lookup. Most numbers have one byte.
 	p := t.pcs[off:]
-	value, until := int32(-1), int64(0)
-	for i, first := 0, true; *steps > 0; first = false {
-		*steps--
-		d, n := varint(p[i:])
-		if n == 0 || d == 0 && !first {
-			return -1
+	value, until, left := int32(-1), int64(0), *steps
+	for i, first := 0, true; left > 0 && i < len(p); first = false {
+		left--
+		d, n := uint32(p[i]), 1
+		if d >= 0x80 {
+			if d, n = varint(p[i:]); n == 0 {
+				break
+			}
 		}
-		i += n
+		if d == 0 && !first {
+			break
+		}
+		if i += n; i >= len(p) {
+			break
+		}
 		value += unzigzag(d)
-		if d, n = varint(p[i:]); n == 0 {
-			return -1
+		if d, n = uint32(p[i]), 1; d >= 0x80 {
+			if d, n = varint(p[i:]); n == 0 {
+				break
+			}
 		}
 		i += n
 		if until += int64(d) * int64(t.quantum); pc < until {
+			*steps = left
 			return value
 		}
 	}
+	*steps = left
 	return -1
 }
 

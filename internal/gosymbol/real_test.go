@@ -207,7 +207,7 @@ func parseFrames(line string) (frames []Frame, innermost bool) {
 		if f[1] == "?" {
 			f[1] = ""
 		}
-		frames = append(frames, Frame{Function: f[0], File: f[1], Line: n})
+		frames = append(frames, Frame{Function: short(f[0]), File: f[1], Line: n})
 	}
 	return frames, innermost
 }
@@ -219,13 +219,18 @@ func printed(t *Table, frames []Frame) []Frame {
 		if f.Function == text(t.names, 0) {
 			f.Function = ""
 		}
-		if a, b := strings.IndexByte(f.Function, '['), strings.LastIndexByte(f.Function, ']'); a >= 0 && b > a {
-			f.Function = f.Function[:a] + "[...]" + f.Function[b+1:]
-		}
-		f.StartLine = 0
+		f.Function, f.StartLine = short(f.Function), 0
 		frames[i] = f
 	}
 	return frames
+}
+
+// short cuts type arguments, as the runtime does since Go 1.18.
+func short(name string) string {
+	if a, b := strings.IndexByte(name, '['), strings.LastIndexByte(name, ']'); a >= 0 && b > a {
+		return name[:a] + "[...]" + name[b+1:]
+	}
+	return name
 }
 
 // generated says whether f is a caller that the runtime may leave out. It does

@@ -6,15 +6,14 @@ package gosymbol
 import (
 	"os"
 	"path/filepath"
-	"runtime"
 	"testing"
 )
 
-// The go command is the program of the benchmarks: 15,000 functions.
-var goCommand = filepath.Join(runtime.GOROOT(), "bin", "go")
+// goCommand is the program of the benchmarks: 15,000 functions.
+func goCommand(b *testing.B) string { return filepath.Join(goRoot(b), "bin", "go") }
 
 func BenchmarkFrames(b *testing.B) {
-	table, in := readFile(b, goCommand)
+	table, in := readFile(b, goCommand(b))
 	addrs := randomAddresses(table, 1<<14)
 	out := make([]Frame, 0, maxDepth+1)
 	frames, i := 0, 0
@@ -30,7 +29,7 @@ func BenchmarkFrames(b *testing.B) {
 }
 
 func BenchmarkReadELF(b *testing.B) {
-	f, err := os.Open(goCommand)
+	f, err := os.Open(goCommand(b))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -8,8 +8,15 @@ import (
 	"testing"
 )
 
+// seed returns a small table of real functions.
+func seed(f *testing.F, n int) *Table {
+	t := sample(f).cut(100, n)
+	t.units, t.files = t.units[:16], t.files[:256]
+	return t
+}
+
 func FuzzRead(f *testing.F) {
-	small := sample(f).cut(100, 20)
+	small := seed(f, 12)
 	for _, magic := range magics {
 		in := encode(small, magic)
 		f.Add(in.Table, in.Text, in.GoFunc, []byte(nil))
@@ -36,8 +43,7 @@ func FuzzRead(f *testing.F) {
 }
 
 func FuzzLocate(f *testing.F) {
-	small := sample(f).cut(100, 4)
-	small.units, small.files = small.units[:16], small.files[:256]
+	small := seed(f, 4)
 	for _, magic := range magics {
 		in := encode(small, magic)
 		f.Add(fixedELF(in))

@@ -24,7 +24,7 @@ var (
 	// ErrDamaged: what the file says about itself cannot be.
 	ErrDamaged = errors.New("damaged Go line table")
 	// ErrTooLarge: the file may be right, but exceeds a limit of this package.
-	ErrTooLarge = errors.New("Go line table exceeds a limit")
+	ErrTooLarge = errors.New("line table of Go exceeds a limit")
 )
 
 // maxTable bounds the line table and the memory that holds inline trees, each.

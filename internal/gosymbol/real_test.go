@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,7 +45,7 @@ func TestAgainstRuntime(t *testing.T) {
 		{name: "external", cgo: true, flags: []string{"-ldflags=-linkmode=external"}},
 		{name: "external-pie", cgo: true, flags: []string{"-buildmode=pie", "-ldflags=-linkmode=external -s -w"}},
 	}
-	roots := append([]string{runtime.GOROOT()}, filepath.SplitList(os.Getenv(goRoots))...)
+	roots := append([]string{goRoot(t)}, filepath.SplitList(os.Getenv(goRoots))...)
 	for i, root := range roots {
 		for _, b := range builds {
 			t.Run(filepath.Base(root)+"/"+b.name, func(t *testing.T) {
@@ -57,6 +56,16 @@ func TestAgainstRuntime(t *testing.T) {
 			})
 		}
 	}
+}
+
+// goRoot is the root of the Go installation in use.
+func goRoot(tb testing.TB) string {
+	tb.Helper()
+	out, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return strings.TrimSpace(string(out))
 }
 
 // buildOracle builds testdata/oracle.
@@ -315,14 +324,14 @@ func TestAgainstAddr2line(t *testing.T) {
 	}
 	for _, name := range []string{"go", "gofmt"} {
 		t.Run(name, func(t *testing.T) {
-			path := filepath.Join(runtime.GOROOT(), "bin", name)
+			path := filepath.Join(goRoot(t), "bin", name)
 			table, _ := readFile(t, path)
 			addrs := randomAddresses(table, addresses)[5:]
 			var in bytes.Buffer
 			for _, a := range addrs {
 				fmt.Fprintf(&in, "%#x\n", a)
 			}
-			cmd := exec.Command(filepath.Join(runtime.GOROOT(), "bin", "go"), "tool", "addr2line", path)
+			cmd := exec.Command(filepath.Join(goRoot(t), "bin", "go"), "tool", "addr2line", path)
 			cmd.Stdin, cmd.Stderr = &in, os.Stderr
 			out, err := cmd.Output()
 			if err != nil {

@@ -12,8 +12,8 @@
 // independent executable somewhere into .data.rel.ro, so Locate looks there for a
 // header that holds together.
 //
-// From Go 1.18 on functions are relative to runtime.text and inline trees to
-// go:func.*. Neither is reliably in the line table: the first is zero in the
+// From Go 1.18 on functions are relative to runtime.text, and inline
+// trees to go:func.*: neither is reliably in the line table. The first is zero in the
 // header from Go 1.26 on, and before where the loader fills it in, the second was
 // never there. Both are in the runtime's description of the module,
 // runtime.firstmoduledata, which is writable data of fixed order that begins with

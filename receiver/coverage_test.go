@@ -6,6 +6,7 @@
 package receiver_test
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"os/exec"
@@ -291,6 +292,49 @@ func TestCodeMadeAtRunTimeIsNamed(t *testing.T) {
 		require.Greater(t, samples[name], 997, name)
 	}
 	require.Less(t, nameless, 2*997, "a window is named when its list has been read")
+}
+
+// Stacks without frame pointers are whole, through the C library and up to where the
+// program begins.
+func TestStacksAreWhole(t *testing.T) {
+	roottest.Need(t)
+	for _, flags := range [][]string{nil, {"-static", "-no-pie"}} {
+		program := workloads.BuildDeep(t, flags...)
+		s := fast()
+		s.SamplesPerSecond = 997
+		sink := &consumertest.ProfilesSink{}
+		r := startKernel(t, s, sink)
+		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+		_ = exec.CommandContext(ctx, program, "qsort", "60").Run() // it burns until it is killed
+		cancel()
+		require.NoError(t, r.Shutdown(t.Context()))
+		whole, other := 0, map[string]int{}
+		eachSample(sink.AllProfiles(), func(a pcommon.Map, d pprofile.ProfilesDictionary, s pprofile.Sample) {
+			frames := userFrames(d, s)
+			if text(a, "process.executable.path").Str() != program || len(frames) == 0 {
+				return
+			}
+			links, last := 0, ""
+			for _, l := range frames {
+				last = "?"
+				if l.Lines().Len() > 0 {
+					f := d.FunctionTable().At(int(l.Lines().At(0).FunctionIndex()))
+					last = d.StringTable().At(int(f.NameStrindex()))
+				}
+				if last == "even" || last == "odd" {
+					links++
+				}
+			}
+			if links == 60 && last == "_start" {
+				whole += s.TimestampsUnixNano().Len()
+			} else {
+				other[fmt.Sprint(len(frames), " frames, ", links, " links, ends in ", last)] += s.TimestampsUnixNano().Len()
+			}
+		})
+		t.Log(whole, "whole,", other)
+		// Its tables are placed at the completion after its first sample.
+		require.Greater(t, whole, 2*997)
+	}
 }
 
 // A load of many short processes: the CPU time of each program is what the kernel

@@ -337,6 +337,39 @@ func TestStacksAreWhole(t *testing.T) {
 	}
 }
 
+// Go programs without symbols have functions, lines and inlined calls.
+func TestGoFramesHaveLines(t *testing.T) {
+	roottest.Need(t)
+	program, burning := workloads.BuildGoInline(t)
+	s := fast()
+	s.SamplesPerSecond = 997
+	sink := &consumertest.ProfilesSink{}
+	r := startKernel(t, s, sink)
+	require.NoError(t, exec.Command(program).Run())
+	require.NoError(t, r.Shutdown(t.Context()))
+	right, other := 0, map[string]int{}
+	eachSample(sink.AllProfiles(), func(_ pcommon.Map, d pprofile.ProfilesDictionary, s pprofile.Sample) {
+		frames := userFrames(d, s)
+		if len(frames) == 0 || fileOf(d, frames[0]) != program {
+			return
+		}
+		var lines []string
+		for _, line := range frames[0].Lines().All() {
+			f := d.FunctionTable().At(int(line.FunctionIndex()))
+			lines = append(lines, fmt.Sprintf("%s %s:%d", d.StringTable().At(int(f.NameStrindex())),
+				filepath.Base(d.StringTable().At(int(f.FilenameStrindex()))), line.Line()))
+		}
+		n := s.TimestampsUnixNano().Len()
+		if len(lines) == 2 && lines[0] == fmt.Sprintf("main.inner main.go:%d", burning) && strings.HasPrefix(lines[1], "main.outer main.go:") {
+			right += n
+		} else {
+			other[strings.Join(lines, ", ")] += n
+		}
+	})
+	t.Log(right, "in the inlined line,", other)
+	require.Greater(t, right, 997)
+}
+
 // A load of many short processes: the CPU time of each program is what the kernel
 // accounts to its processes.
 func TestTimeOfShortProcessesByProgram(t *testing.T) {

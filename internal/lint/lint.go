@@ -33,7 +33,7 @@ var pure = map[string][]string{
 	"internal/pipeline":  {"internal/event", "internal/hold", "internal/process", "internal/profile", "internal/symbol", "internal/unwind"},
 	"internal/process":   {"internal/event"},
 	"internal/profile":   {"internal/event"},
-	"internal/symbol":    {"internal/elffile", "internal/event"},
+	"internal/symbol":    {"internal/elffile", "internal/event", "internal/gosymbol"},
 	"internal/unwind":    {"internal/elffile", "internal/event"},
 	"internal/watermark": {"internal/event"},
 }

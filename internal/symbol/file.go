@@ -10,6 +10,7 @@ import (
 	"unsafe"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/elffile"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/gosymbol"
 )
 
 // What can be wrong with a file. Read wraps one of these, or an I/O error.
@@ -32,6 +33,7 @@ type File struct {
 	htlHash    string
 	segments   []Segment
 	functions  table
+	golang     *gosymbol.Table // of a Go program
 }
 
 // Read reads the executable file of size bytes behind r. It keeps nothing of r.
@@ -62,10 +64,49 @@ func Read(r io.ReaderAt, size int64) (*File, error) {
 	// in a segment, too.
 	sections, serr := img.Sections()
 	nerr := f.readNotes(img, sections)
+	gerr := f.readGo(r, size)
 	if serr == nil {
-		f.functions, serr = readFunctions(img, sections, f.segments)
+		f.functions, serr = readFunctions(img, sections, f.namedBySymbols())
 	}
-	return f, errors.Join(nerr, serr)
+	return f, errors.Join(nerr, gerr, serr)
+}
+
+// readGo reads the line table of a Go program. What another version of Go wrote in a
+// way that is not known has the names of its symbols.
+func (f *File) readGo(r io.ReaderAt, size int64) (err error) {
+	f.golang, err = gosymbol.ReadELF(r, size)
+	if errors.Is(err, gosymbol.ErrNoTable) || errors.Is(err, gosymbol.ErrVersion) || errors.Is(err, gosymbol.ErrText) {
+		return nil
+	}
+	return err
+}
+
+// namedBySymbols returns the executable segments without what the line table of a Go
+// program names: it knows more, and its symbols take as much memory.
+func (f *File) namedBySymbols() (out []Segment) {
+	if f.golang == nil {
+		return f.segments
+	}
+	start, end := f.golang.Range()
+	for _, s := range f.segments {
+		if before := min(start, s.Address+s.Size); before > s.Address {
+			out = append(out, Segment{Address: s.Address, Size: before - s.Address, Offset: s.Offset})
+		}
+		if after := max(end, s.Address); after < s.Address+s.Size {
+			out = append(out, Segment{Address: after, Size: s.Address + s.Size - after, Offset: s.Offset + after - s.Address})
+		}
+	}
+	return out
+}
+
+// GoFrames appends where addr is in a Go program: the innermost inlined call first, then
+// those that it was inlined into. Nothing is appended for other programs, and for C
+// code in a Go program.
+func (f *File) GoFrames(addr uint64, out []gosymbol.Frame) []gosymbol.Frame {
+	if f.golang == nil {
+		return out
+	}
+	return f.golang.Frames(addr, out)
 }
 
 // ReadBuildID reads the linker's build ID of the file of size bytes behind r, empty if
@@ -106,5 +147,12 @@ func (f *File) Functions() int { return len(f.functions.starts) }
 // Bytes is the memory the File holds.
 func (f *File) Bytes() int {
 	return int(unsafe.Sizeof(*f)) + len(f.gnuBuildID) + len(f.goBuildID) + len(f.htlHash) +
-		cap(f.segments)*int(unsafe.Sizeof(Segment{})) + f.functions.bytes()
+		cap(f.segments)*int(unsafe.Sizeof(Segment{})) + f.functions.bytes() + f.goBytes()
+}
+
+func (f *File) goBytes() int {
+	if f.golang == nil {
+		return 0
+	}
+	return f.golang.Bytes()
 }

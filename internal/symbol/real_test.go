@@ -109,11 +109,12 @@ func checkNames(t *testing.T, path string) {
 		if b, ok := best[s.value]; !ok || order[s.bind] < order[b] {
 			best[s.value] = s.bind
 		}
-		names[s.name] = append(names[s.name], s)
+		name := strings.TrimSuffix(s.name, ".abi0") // of Go's symbols, not of its functions
+		names[name] = append(names[name], s)
 	}
 	for _, s := range symbols {
 		for _, addr := range []uint64{s.value, s.value + s.size/2, s.value + s.size - 1} {
-			name, ok := f.Name(addr)
+			name, ok := nameOf(f, addr)
 			if !ok {
 				t.Fatalf("%s at %#x has no name", s.name, addr)
 			}
@@ -128,6 +129,15 @@ func checkNames(t *testing.T, path string) {
 		}
 	}
 	t.Logf("%s: %d symbols, %d ranges, %d bytes", path, len(symbols), f.Functions(), f.Bytes())
+}
+
+// nameOf is the name of the function whose code was laid out at addr.
+func nameOf(f *File, addr uint64) (string, bool) {
+	if frames := f.GoFrames(addr, nil); len(frames) > 0 {
+		// The compiler's own middle dot is a dot among symbols.
+		return strings.ReplaceAll(frames[len(frames)-1].Function, "·", "."), true
+	}
+	return f.Name(addr)
 }
 
 // readelfNote is the build ID that readelf prints.
@@ -165,7 +175,7 @@ func main() { fmt.Println(burn(7)) }
 	assert.Equal(t, readelfNote(t, path), f.GNUBuildID())
 	for _, s := range readelfSymbols(t, path) {
 		if s.name == "main.burn" {
-			name, _ := f.Name(s.value + s.size - 1)
+			name, _ := nameOf(f, s.value+s.size-1)
 			assert.Equal(t, "main.burn", name)
 			return
 		}

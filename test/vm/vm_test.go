@@ -38,7 +38,7 @@ type program struct {
 // ones for milliseconds.
 var programs = []program{
 	{"source", "../../internal/source",
-		"^(TestTheBarrier.*|TestNoBarrierIsFound|TestEverySampleTakenIsDrained|TestACPU.*|TestEverySampleHasItsLife|TestMappings.*)$"},
+		"^(TestTheBarrier.*|TestNoBarrierIsFound|TestEverySampleTakenIsDrained|TestACPU.*|TestEverySampleHasItsLife|TestMappings.*|TestStacksAreWalked.*)$"},
 	{"guest", "./guest", "."},
 }
 
@@ -77,7 +77,8 @@ func initramfs(t *testing.T) string {
 	run(t, "cp", busybox, filepath.Join(root, "bin/busybox"))
 	run(t, "cp", "init", filepath.Join(root, "init"))
 	lives := workloads.BuildLives(t)
-	run(t, "cp", lives.Alpha, lives.Beta, filepath.Join(root, "lives"))
+	deep := workloads.BuildDeep(t, "-static", "-no-pie")
+	run(t, "cp", lives.Alpha, lives.Beta, deep, filepath.Join(root, "lives"))
 	var list strings.Builder
 	for _, p := range programs {
 		run(t, "go", "test", "-c", "-tags", "vm", "-ldflags", "-s -w", "-o", filepath.Join(root, "tests", p.name), p.pkg)

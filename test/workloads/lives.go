@@ -34,7 +34,8 @@ type slot struct {
 	start, end uint64
 }
 
-// builtVariable names the folder of the two where there is no compiler.
+// builtVariable names the folder of programs that were built before, where there is no
+// compiler.
 const builtVariable = "LIVES"
 
 // BuildLives compiles the two for fixed addresses.
@@ -57,10 +58,7 @@ func BuildRelocatedLives(t testing.TB) *Lives {
 
 func (l *Lives) build(t testing.TB, name string, flags ...string) string {
 	t.Helper()
-	out := filepath.Join(os.Getenv(builtVariable), name)
-	if os.Getenv(builtVariable) == "" {
-		out = compile(t, name, livesSource, append(flags, "-pthread", "-DPROGRAM="+name)...)
-	}
+	out := compile(t, name, livesSource, append(flags, "-pthread", "-DPROGRAM="+name)...)
 	l.readSlots(t, out)
 	return out
 }
@@ -68,6 +66,9 @@ func (l *Lives) build(t testing.TB, name string, flags ...string) string {
 // compile builds a C program.
 func compile(t testing.TB, name string, source []byte, flags ...string) string {
 	t.Helper()
+	if built := os.Getenv(builtVariable); built != "" {
+		return filepath.Join(built, name)
+	}
 	dir := t.TempDir()
 	in, out := filepath.Join(dir, name+".c"), filepath.Join(dir, name)
 	require.NoError(t, os.WriteFile(in, source, 0o600))

@@ -81,6 +81,7 @@ func (t *telemetry) instruments() []metric.Observable {
 		b.ReceiverEbpfProfilerProcfsReads, b.ReceiverEbpfProfilerReconciliations,
 		b.ReceiverEbpfProfilerLifecycleLost, b.ReceiverEbpfProfilerCompletions,
 		b.ReceiverEbpfProfilerLateRecords, b.ReceiverEbpfProfilerCompletionsReplaced,
+		b.ReceiverEbpfProfilerUnwindTableBytes, b.ReceiverEbpfProfilerUnwindTablesRefused,
 		b.ReceiverEbpfProfilerWatermarkLag,
 	}
 }
@@ -111,6 +112,8 @@ func (t *telemetry) observe(_ context.Context, o metric.Observer) error {
 	t.total(o, b.ReceiverEbpfProfilerCompletions, s.completions)
 	t.total(o, b.ReceiverEbpfProfilerLateRecords, s.pipeline.Ledger.Late)
 	t.total(o, b.ReceiverEbpfProfilerCompletionsReplaced, t.replaced.Load())
+	t.total(o, b.ReceiverEbpfProfilerUnwindTableBytes, s.counters.TableBytes)
+	t.total(o, b.ReceiverEbpfProfilerUnwindTablesRefused, s.pipeline.TablesFull)
 	lag := time.Duration(t.now() - s.until)
 	o.ObserveFloat64(b.ReceiverEbpfProfilerWatermarkLag, lag.Seconds(), t.own)
 	return nil

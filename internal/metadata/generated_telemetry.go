@@ -53,6 +53,8 @@ type TelemetryBuilder struct {
 	ReceiverEbpfProfilerSamplesTaken         metric.Int64ObservableCounter
 	ReceiverEbpfProfilerSamplesUnfired       metric.Int64ObservableCounter
 	ReceiverEbpfProfilerStacks               metric.Int64ObservableCounter
+	ReceiverEbpfProfilerUnwindTableBytes     metric.Int64ObservableGauge
+	ReceiverEbpfProfilerUnwindTablesRefused  metric.Int64ObservableCounter
 	ReceiverEbpfProfilerWatermarkLag         metric.Float64ObservableGauge
 }
 
@@ -412,6 +414,36 @@ func (builder *TelemetryBuilder) RegisterReceiverEbpfProfilerStacksCallback(cb m
 	return nil
 }
 
+// RegisterReceiverEbpfProfilerUnwindTableBytesCallback sets callback for observable ReceiverEbpfProfilerUnwindTableBytes metric.
+func (builder *TelemetryBuilder) RegisterReceiverEbpfProfilerUnwindTableBytesCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ReceiverEbpfProfilerUnwindTableBytes, obs: o})
+		return nil
+	}, builder.ReceiverEbpfProfilerUnwindTableBytes)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterReceiverEbpfProfilerUnwindTablesRefusedCallback sets callback for observable ReceiverEbpfProfilerUnwindTablesRefused metric.
+func (builder *TelemetryBuilder) RegisterReceiverEbpfProfilerUnwindTablesRefusedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ReceiverEbpfProfilerUnwindTablesRefused, obs: o})
+		return nil
+	}, builder.ReceiverEbpfProfilerUnwindTablesRefused)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 // RegisterReceiverEbpfProfilerWatermarkLagCallback sets callback for observable ReceiverEbpfProfilerWatermarkLag metric.
 func (builder *TelemetryBuilder) RegisterReceiverEbpfProfilerWatermarkLagCallback(cb metric.Float64Callback) error {
 	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
@@ -615,6 +647,18 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_receiver_ebpf_profiler_stacks",
 		metric.WithDescription("User stacks by the way they end. [Development]"),
 		metric.WithUnit("{stack}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverEbpfProfilerUnwindTableBytes, err = builder.meter.Int64ObservableGauge(
+		"otelcol_receiver_ebpf_profiler_unwind_table_bytes",
+		metric.WithDescription("Memory of the tables by which the kernel side walks user stacks. [Development]"),
+		metric.WithUnit("By"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverEbpfProfilerUnwindTablesRefused, err = builder.meter.Int64ObservableCounter(
+		"otelcol_receiver_ebpf_profiler_unwind_tables_refused",
+		metric.WithDescription("Files whose tables found no room; their stacks are walked by frame pointers. [Development]"),
+		metric.WithUnit("{file}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverEbpfProfilerWatermarkLag, err = builder.meter.Float64ObservableGauge(

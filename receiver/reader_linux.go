@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/pipeline"
@@ -72,8 +73,16 @@ func (r procReader) file(request pipeline.FileRequest) pipeline.FileAnswer {
 		return pipeline.FileAnswer{ID: request.ID}
 	}
 	f.Close()
+	if answer.File != nil && answer.Content.Size >= largeFile {
+		// What was needed to read it is several times what is kept, and a quiet collector
+		// would hold on to it for minutes.
+		debug.FreeOSMemory()
+	}
 	return answer
 }
+
+// largeFile is the size of a file that takes tens of megabytes to read.
+const largeFile = 8 << 20
 
 // read reads a file that may be the one that is asked for.
 func read(f *os.File, request pipeline.FileRequest) (content event.File, file *symbol.File, ok bool) {

@@ -78,6 +78,7 @@ struct pt_regs {
 	unsigned long ip;
 	unsigned long sp;
 	unsigned long bp;
+	unsigned long cs;
 };
 #elif defined(__TARGET_ARCH_arm64)
 struct user_pt_regs {
@@ -93,6 +94,7 @@ struct pt_regs {
 			__u64 regs[31];
 			__u64 sp;
 			__u64 pc;
+			__u64 pstate;
 		};
 	};
 };

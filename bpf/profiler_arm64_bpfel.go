@@ -118,11 +118,9 @@ type ProfilerWireSample struct {
 }
 
 type ProfilerWireSpace struct {
-	_      structs.HostLayout
-	Chunk  uint32
-	First  uint32
-	Count  uint32
-	Unused uint32
+	_     structs.HostLayout
+	Chunk uint32
+	First uint32
 }
 
 type ProfilerWireUserStack uint32

@@ -53,16 +53,25 @@ struct {
 #define user_sp(regs) BPF_CORE_READ(regs, sp)
 #define user_fp(regs) BPF_CORE_READ(regs, bp)
 #define user_lr(regs) 0
+/* A 32-bit program: __USER32_CS in arch/x86/include/asm/segment.h. */
+#define is_compat(regs) (BPF_CORE_READ(regs, cs) == 0x23)
 #elif defined(__TARGET_ARCH_arm64)
 #define user_ip(regs) BPF_CORE_READ(regs, pc)
 #define user_sp(regs) BPF_CORE_READ(regs, sp)
 #define user_fp(regs) BPF_CORE_READ(regs, regs[29])
 #define user_lr(regs) BPF_CORE_READ(regs, regs[30])
+/* A 32-bit program: PSR_MODE32_BIT in arch/arm64/include/uapi/asm/ptrace.h. */
+#define is_compat(regs) (BPF_CORE_READ(regs, pstate) & 0x10)
 #endif
+
+/* The regions of a process. */
+struct regions {
+	__u32 chunk, first, count;
+};
 
 struct walk {
 	__u64 ip, sp, fp, lr;
-	struct wire_space space;
+	struct regions regions;
 	__u32 kernel_frames, user_frames;
 	__u8 end;
 	__u8 exact; /* ip was interrupted there; else it is behind a call */
@@ -88,7 +97,7 @@ static __always_inline struct wire_region *region_at(struct chunk *chunk, __u32 
  * another process while it is read, but what it leads to says whose it is, and stays
  * as it is for a grace period.
  */
-static __always_inline int find_space(struct wire_sample *sample, struct wire_space *found)
+static __always_inline int find_regions(struct wire_sample *sample, struct regions *found)
 {
 	struct wire_space *space = bpf_map_lookup_elem(&spaces, &sample->head.pid);
 	struct wire_region *owner;
@@ -96,7 +105,8 @@ static __always_inline int find_space(struct wire_sample *sample, struct wire_sp
 
 	if (!space)
 		return -1;
-	*found = *space;
+	found->chunk = space->chunk;
+	found->first = space->first;
 	chunk = chunk_of(found->chunk);
 	if (!chunk)
 		return -1;
@@ -104,14 +114,15 @@ static __always_inline int find_space(struct wire_sample *sample, struct wire_sp
 	if (owner->start != sample->head.start || owner->end != sample->head.generation)
 		return -1;
 	found->first++;
+	found->count = owner->base;
 	return 0;
 }
 
 /* Finds the region that holds an address. */
-static __noinline int find_region(struct wire_space *space, __u64 address, struct wire_region *found)
+static __noinline int find_region(struct regions *regions, __u64 address, struct wire_region *found)
 {
-	struct chunk *chunk = chunk_of(space->chunk);
-	__u32 low = 0, high = space->count;
+	struct chunk *chunk = chunk_of(regions->chunk);
+	__u32 low = 0, high = regions->count;
 	struct wire_region *r;
 
 	if (!chunk)
@@ -119,15 +130,15 @@ static __noinline int find_region(struct wire_space *space, __u64 address, struc
 	for (int i = 0; i < REGION_STEPS && low < high; i++) {
 		__u32 mid = (low + high) / 2;
 
-		r = region_at(chunk, space->first + mid);
+		r = region_at(chunk, regions->first + mid);
 		if (r->end > address)
 			high = mid;
 		else
 			low = mid + 1;
 	}
-	if (low >= space->count)
+	if (low >= regions->count)
 		return -1;
-	r = region_at(chunk, space->first + low);
+	r = region_at(chunk, regions->first + low);
 	if (r->start > address || r->end <= address)
 		return -1;
 	*found = *r;
@@ -212,7 +223,7 @@ static __always_inline enum wire_user_stack locate(struct walk *w, __u8 place, _
 		return USER_TAKEN;
 	case PLACE_IN_LR:
 		*value = w->lr;
-		return USER_TAKEN;
+		return w->lr ? USER_TAKEN : USER_UNSUPPORTED; /* known of the innermost frame only */
 	case PLACE_AT_CFA:
 		return load_user(cfa + offset, value) ? USER_UNREADABLE : USER_TAKEN;
 	case PLACE_AT_SP:
@@ -247,7 +258,7 @@ static __noinline int step(struct walk *w)
 	if (!w)
 		return USER_FAILED;
 	address = w->exact ? w->ip : w->ip - 1;
-	if (!find_region(&w->space, address, &region))
+	if (!find_region(&w->regions, address, &region))
 		index = find_rule(&region, address);
 	else if (w->user_frames > 1)
 		return USER_UNMAPPED;
@@ -323,7 +334,7 @@ static __always_inline int walk_user_stack(struct wire_sample *sample)
 		.exact = 1,
 	};
 
-	if (find_space(sample, &w.space))
+	if (is_compat(regs) || find_regions(sample, &w.regions))
 		return 0;
 	w.ip = user_ip(regs);
 	w.sp = user_sp(regs);

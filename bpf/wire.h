@@ -140,13 +140,12 @@ struct wire_region {
 
 /*
  * Where in a chunk the regions of a process are, ascending. The first of them is none:
- * its start and end are the start and generation of the image that they are of.
+ * its start and end are the start and generation of the image that they are of, its
+ * base is the number of the others.
  */
 struct wire_space {
 	__u32 chunk;
 	__u32 first;
-	__u32 count; /* without the first */
-	__u32 unused;
 };
 
 _Static_assert(sizeof(struct wire_head) == 48, "wire_head has padding");

@@ -100,7 +100,7 @@ func (c *code) want(id event.FileID, m *event.Mapping, life *process.Life) bool 
 	if ok && isPlaced && !m.File.Recorded() {
 		return false
 	}
-	r := FileRequest{ID: id, PIDs: [2]uint32{life.Proc.PID, life.Parent.PID}, Mapping: *m, Placed: isPlaced}
+	r := FileRequest{ID: id, PIDs: [2]uint32{life.Proc.PID, life.Parent.PID}, Mapping: *m, Placed: isPlaced && !m.File.Recorded()}
 	if m.File.Recorded() {
 		id = m.ID()
 		r.ID = id
@@ -139,7 +139,10 @@ func (c *code) loaded(a FileAnswer) {
 		id = event.FileID{BuildID: buildID}
 	}
 	c.files.Put(id, a.File)
-	if _, ok := c.placed[id]; !ok || a.Pieces != nil {
+	if len(c.placed) >= maxBuildIDs {
+		clear(c.placed)
+	}
+	if _, ok := c.placed[id]; !ok || a.Pieces != nil || a.ID.File.Recorded() {
 		c.placed[id] = placed{a.Pieces, a.File.Segments()}
 	}
 	if a.Full {

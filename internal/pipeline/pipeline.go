@@ -165,9 +165,9 @@ func (p *Pipeline) Complete(w event.KTime) []*Window {
 	evicted := p.table.Evict(w)
 	p.window.settle(evicted.Gone, p.notes())
 	p.window.settle(evicted.Idle, p.notes())
-	p.walk.complete()
 	p.walk.forget(evicted.Gone)
 	p.walk.forget(evicted.Idle)
+	p.walk.complete()
 	p.jit.forget(evicted.Gone)
 	p.jit.forget(evicted.Idle)
 	p.freed = evicted.Freed
@@ -198,6 +198,7 @@ func (p *Pipeline) release(until event.KTime) {
 func (p *Pipeline) closeWindow(closed []*Window, end event.KTime) []*Window {
 	w := p.window
 	w.EndAt(end)
+	p.walk.window()
 	p.window = newWindow(p.code, p.jit, end, end+event.KTime(p.settings.Interval))
 	if w.Samples() == 0 {
 		return closed

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/symbol"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/unwind"
 )
 
@@ -93,6 +94,71 @@ func TestAnImageThatIsOverIsWithdrawn(t *testing.T) {
 	require.Empty(t, spaces)
 	require.Equal(t, []unwind.Space{{Proc: walked, Generation: 1}}, over)
 	require.Empty(t, p.walk.published)
+}
+
+// Who waited for a file that another process could not show gets it later.
+func TestAFileThatCouldNotBeReadIsAskedForAgain(t *testing.T) {
+	p := startWalked(t)
+	hitWalked(p, 1100*ms)
+	requests := p.FileRequests(9)
+	require.Len(t, requests, 1)
+	p.Loaded(FileAnswer{ID: requests[0].ID})
+	p.Walks()
+	hitWalked(p, 1900*ms)
+	require.Empty(t, p.FileRequests(9), "once in a window")
+	hitWalked(p, 2100*ms)
+	hitWalked(p, 2200*ms)
+	requests = p.FileRequests(9)
+	require.Len(t, requests, 1)
+	p.Loaded(FileAnswer{ID: requests[0].ID, File: file("x"), Pieces: []unwind.Piece{{From: 0x10000, To: 0x20000, Rows: 5}}})
+	p.Walks()
+	p.Complete(2300 * ms)
+	spaces, _ := p.Walks()
+	require.Len(t, spaces, 1)
+	require.EqualValues(t, 5, spaces[0].Regions[0].Rows)
+}
+
+// A file that arrives late does not bring the image before an exec back, and one that
+// is superseded in the round of its first sample is not published at all.
+func TestOnlyTheImageThatRunsIsPublished(t *testing.T) {
+	p := startWalked(t)
+	hitWalked(p, 1100*ms)
+	p.Walks()
+	requests := p.FileRequests(9)
+	p.Batch(&event.Batch{Lifecycle: []event.Lifecycle{{Kind: event.Exec, KTime: 1150 * ms, Proc: walked, Generation: 2}}})
+	p.Complete(1155 * ms)
+	p.Loaded(FileAnswer{ID: requests[0].ID, File: file("x"), Pieces: []unwind.Piece{{From: 0x10000, To: 0x20000, Rows: 5}}})
+	p.Complete(1158 * ms)
+	spaces, over := p.Walks()
+	require.Empty(t, spaces)
+	require.Empty(t, over)
+	p.Complete(1200 * ms)
+	spaces, over = p.Walks()
+	require.Empty(t, spaces)
+	require.Equal(t, []unwind.Space{{Proc: walked, Generation: 1}}, over)
+
+	p = startWalked(t)
+	p.Batch(&event.Batch{Lifecycle: []event.Lifecycle{{Kind: event.Exec, KTime: 1150 * ms, Proc: walked, Generation: 2}}})
+	s := sample(1100*ms, 7, 0x10010)
+	s.Proc, s.Generation = walked, 1
+	p.Batch(batch(s))
+	p.Complete(1200 * ms)
+	spaces, over = p.Walks()
+	require.Empty(t, spaces)
+	require.Empty(t, over)
+	require.Empty(t, p.walk.waiting)
+}
+
+// Two segments may share a page of the file, which both mappings then show.
+func TestBias(t *testing.T) {
+	p := placed{segments: []symbol.Segment{
+		{Address: 0x401000, Size: 0x1500, Offset: 0x1000}, {Address: 0x403500, Size: 0x3000, Offset: 0x2500},
+	}}
+	for _, base := range []uint64{0, 0x7f0000000000} {
+		require.Equal(t, base, p.bias(&event.Mapping{Start: base + 0x401000, End: base + 0x403000, Offset: 0x1000}))
+		require.Equal(t, base, p.bias(&event.Mapping{Start: base + 0x403000, End: base + 0x407000, Offset: 0x2000}))
+		require.Equal(t, base, p.bias(&event.Mapping{Start: base + 0x404000, End: base + 0x407000, Offset: 0x3000}), "a part")
+	}
 }
 
 func TestNothingIsPublishedWhereTheKernelCannotWalk(t *testing.T) {

@@ -88,8 +88,9 @@ func (l *Life) Ran(k event.KTime) bool {
 	return n == l || n != nil && n.Generation > l.Generation && k < n.lo
 }
 
-// Exited reports whether it is on its way out.
-func (l *Life) Exited() bool { return l.owner == nil || l.owner.exit != 0 }
+// Current reports whether it is what its process runs: it is not on its way out, and
+// no later generation is known.
+func (l *Life) Current() bool { return l.owner != nil && l.owner.exit == 0 && l.owner.newest() == l }
 
 // Version changes whenever what is known of the memory does; 0: nothing is known.
 func (l *Life) Version() uint64 {

@@ -121,10 +121,11 @@ func (k *Kernel) Drain(buffer int, limit uint64, batch *event.Batch) (position u
 // (maybe_wait_bpf_programs in kernel/bpf/syscall.c, v5.10 to v6.18).
 func (k *Kernel) Barrier() error {
 	passed := k.tables.barrier()
-	if err := k.objects.Rings.Put(k.spare.cpu, k.spare.ring); err != nil {
+	err := k.objects.Rings.Put(k.spare.cpu, k.spare.ring)
+	passed(err == nil)
+	if err != nil {
 		return fmt.Errorf("wait for running programs: %w", err)
 	}
-	passed()
 	return nil
 }
 

@@ -32,8 +32,13 @@ const (
 	maxChunks = 256
 	// maxSpaces bounds the processes whose tables the sampler knows.
 	maxSpaces = 8192
-	// minRegions is the room of the smallest list of regions.
-	minRegions = 16
+	// minRegions is the room of the smallest list of regions, maxRegions of the largest.
+	minRegions, maxRegions = 16, 4096
+	// maxRows and maxFileRules bound the table of a file, which may be made to fill
+	// all there is: libclang has 1.3 million rows and 800 rules.
+	maxRows, maxFileRules = 4 << 20, 2048
+	// listChunks are kept for lists.
+	listChunks = 32
 )
 
 // ErrTablesFull: what is kept of tables in the kernel has reached its limit.
@@ -46,17 +51,20 @@ type tables struct {
 	chunks, spaces *ebpf.Map
 	rules          []bpf.ProfilerWireRule
 
-	mu      sync.Mutex
-	memory  []chunk
-	numbers map[unwind.Rule]uint32
-	// rows is the chunk that is filled with rows, lists the one with regions.
-	rows, lists room
-	// spare are lists to be used again, by the logarithm of their room. retired may
-	// still be read by programs that run, waiting is retired until the barrier that
-	// is under way has passed.
-	spare            [20][]list
-	retired, waiting []list
-	published        map[uint32]published
+	// placing guards what rows are written to, publishing what lists are. Both may be
+	// held for a grace period, mu never is.
+	placing, publishing sync.Mutex
+	numbers             map[unwind.Rule]uint32
+	rows, lists         room
+	published           map[uint32]published
+
+	mu     sync.Mutex
+	memory []chunk
+	closed bool
+	// spare are lists to be used again, by the logarithm of their room; retired may
+	// still be read by programs that run.
+	spare   [20][]list
+	retired []list
 }
 
 // chunk is a map of one element, and its memory.
@@ -94,29 +102,57 @@ func newTables(o *objects) (_ *tables, err error) {
 	}
 	t.rules = unsafe.Slice((*bpf.ProfilerWireRule)(unsafe.Pointer(&memory[0])), maxRules)
 	t.number(unwind.NoInfo) // rule 0
+	t.number(unwind.Rule{CFA: unwind.CFAUnsupported})
 	return t, nil
 }
 
+// unsupported is the number of the rule that ends a walk.
+const unsupported = 1
+
+// close gives the memory back. What comes after fails.
 func (t *tables) close() error {
+	t.placing.Lock()
+	defer t.placing.Unlock()
+	t.publishing.Lock()
+	defer t.publishing.Unlock()
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.closed {
+		return nil
+	}
+	t.closed = true
 	var errs []error
 	for _, c := range t.memory {
-		errs = append(errs, unix.Munmap(c.bytes), c.Close())
+		if c.Map != nil {
+			errs = append(errs, unix.Munmap(c.bytes), c.Close())
+		}
 	}
-	t.memory = nil
-	if t.rules != nil {
-		memory := unsafe.Slice((*byte)(unsafe.Pointer(&t.rules[0])), len(t.rules)*int(unsafe.Sizeof(t.rules[0])))
-		errs = append(errs, unix.Munmap(memory))
-		t.rules = nil
+	memory := unsafe.Slice((*byte)(unsafe.Pointer(&t.rules[0])), len(t.rules)*int(unsafe.Sizeof(t.rules[0])))
+	return errors.Join(append(errs, unix.Munmap(memory))...)
+}
+
+// errClosed: the source is no more.
+var errClosed = errors.New("unwind tables are closed")
+
+// reserve numbers a chunk to come, of at most so many.
+func (t *tables) reserve(most int) (uint32, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case t.closed:
+		return 0, errClosed
+	case len(t.memory) >= most:
+		return 0, ErrTablesFull
 	}
-	return errors.Join(errs...)
+	t.memory = append(t.memory, chunk{})
+	return uint32(len(t.memory) - 1), nil
 }
 
 // grow adds a chunk. It waits for a grace period.
-func (t *tables) grow() (room, error) {
-	if len(t.memory) >= maxChunks {
-		return room{}, ErrTablesFull
+func (t *tables) grow(most int) (_ room, err error) {
+	index, err := t.reserve(most)
+	if err != nil {
+		return room{}, err
 	}
 	m, err := ebpf.NewMap(&ebpf.MapSpec{
 		Name: "chunk", Type: ebpf.Array, KeySize: 4, ValueSize: chunkSize, MaxEntries: 1, Flags: unix.BPF_F_MMAPABLE,
@@ -128,37 +164,47 @@ func (t *tables) grow() (room, error) {
 	if err != nil {
 		return room{}, errors.Join(fmt.Errorf("map unwind tables: %w", err), m.Close())
 	}
-	index := uint32(len(t.memory))
 	if err := t.chunks.Put(index, m); err != nil {
 		return room{}, errors.Join(fmt.Errorf("hand over unwind tables: %w", err), unix.Munmap(bytes), m.Close())
 	}
-	t.memory = append(t.memory, chunk{m, bytes})
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.memory[index] = chunk{m, bytes}
 	return room{chunk: index, to: chunkSize}, nil
 }
 
-// take cuts n bytes off a room, or off a new chunk. It takes less, but at least one
-// unit, if there is less and that will do.
-func (t *tables) take(r *room, n, unit int, less bool) (at, taken int, err error) {
-	if r.to-r.from < n && !(less && r.to-r.from >= unit) {
-		fresh, err := t.grow()
-		if err != nil {
-			return 0, 0, err
-		}
-		*r = fresh
-	}
-	at, taken = r.from, min(n, (r.to-r.from)/unit*unit)
-	r.from += taken
-	return at, taken, nil
+func (t *tables) isClosed() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.closed
 }
 
-// number returns the number of a rule, that of NoInfo if there are too many.
+// at returns n bytes of a chunk.
+func (t *tables) at(chunk uint32, from, n int) []byte {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.memory[chunk].bytes[from : from+n]
+}
+
+// left is how many chunks may still be added for rows.
+func (t *tables) left() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return 0
+	}
+	return maxChunks - listChunks - len(t.memory)
+}
+
+// number returns the number of a rule, that of the unsupported one if there are too
+// many.
 func (t *tables) number(r unwind.Rule) uint32 {
 	if n, ok := t.numbers[r]; ok {
 		return n
 	}
 	n := uint32(len(t.numbers))
 	if n >= maxRules {
-		return 0
+		return unsupported
 	}
 	t.numbers[r] = n
 	signal := uint8(0)
@@ -172,32 +218,45 @@ func (t *tables) number(r unwind.Rule) uint32 {
 	return n
 }
 
+// fits reports whether there is room for a table, which may be made to fill it.
+func (t *tables) fits(table *unwind.Table) error {
+	chunks := (len(table.Rows) + chunkRows - 1) / chunkRows
+	if len(table.Rows) > maxRows || len(table.Rules) > maxFileRules || chunks > t.left() {
+		return fmt.Errorf("%w: a file with %d rows and %d rules", ErrTablesFull, len(table.Rows), len(table.Rules))
+	}
+	return nil
+}
+
 // place writes the rows of a table, in pieces of a chunk each.
 func (t *tables) place(table *unwind.Table) (pieces []unwind.Piece, err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.placing.Lock()
+	defer t.placing.Unlock()
+	if err := t.fits(table); err != nil {
+		return nil, err
+	}
 	numbers := make([]uint32, len(table.Rules))
 	for i, r := range table.Rules {
 		numbers[i] = t.number(r)
 	}
 	for rows := table.Rows; len(rows) > 0; {
-		at, taken, err := t.take(&t.rows, len(rows)*rowBytes, rowBytes, true)
-		if err != nil {
-			return nil, err
+		if t.rows.to-t.rows.from < rowBytes {
+			if t.rows, err = t.grow(maxChunks - listChunks); err != nil {
+				return nil, err
+			}
 		}
-		n := taken / rowBytes
-		out := unsafe.Slice((*bpf.ProfilerWireRow)(unsafe.Pointer(&t.memory[t.rows.chunk].bytes[at])), n)
+		n := min(len(rows), (t.rows.to-t.rows.from)/rowBytes)
+		bytes := t.at(t.rows.chunk, t.rows.from, n*rowBytes)
+		out := unsafe.Slice((*bpf.ProfilerWireRow)(unsafe.Pointer(&bytes[0])), n)
 		for i := range out {
 			out[i] = bpf.ProfilerWireRow{Offset: rows[i].Offset, Rule: numbers[rows[i].Rule]}
 		}
 		p := unwind.Piece{
 			From: table.Base + uint64(rows[0].Offset), Base: table.Base,
-			Chunk: t.rows.chunk, First: uint32(at / rowBytes), Rows: uint32(n),
+			Chunk: t.rows.chunk, First: uint32(t.rows.from / rowBytes), Rows: uint32(n),
 		}
-		last := rows[n-1]
-		rows = rows[n:]
-		p.To = table.Base + uint64(last.Offset) // it has the rule NoInfo if it is the table's last
-		if len(rows) > 0 {
+		t.rows.from += n * rowBytes
+		p.To = table.Base + uint64(rows[n-1].Offset) // the last row of a table has no rule
+		if rows = rows[n:]; len(rows) > 0 {
 			p.To = table.Base + uint64(rows[0].Offset)
 		}
 		pieces = append(pieces, p)
@@ -206,87 +265,136 @@ func (t *tables) place(table *unwind.Table) (pieces []unwind.Piece, err error) {
 }
 
 // publish makes the sampler use the tables of an image, in place of what it used for
-// the process before.
+// the process before. If it fails the process is walked by frame pointers.
 func (t *tables) publish(s unwind.Space) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.publishing.Lock()
+	defer t.publishing.Unlock()
 	before, replaces := t.published[s.Proc.PID]
-	if !replaces && len(t.published) >= maxSpaces {
-		return ErrTablesFull
+	l, err := t.list(len(s.Regions)+1, replaces)
+	if err == nil {
+		t.write(l, s)
+		value := bpf.ProfilerWireSpace{Chunk: l.chunk, First: l.first}
+		if err = t.spaces.Put(s.Proc.PID, &value); err != nil {
+			t.retire(l)
+			err = fmt.Errorf("hand over the memory of a process: %w", err)
+		}
 	}
-	l, err := t.list(len(s.Regions) + 1)
 	if err != nil {
+		if replaces {
+			err = errors.Join(err, t.remove(s.Proc.PID, before))
+		}
 		return err
 	}
-	at := int(l.first) * regionBytes
-	out := unsafe.Slice((*bpf.ProfilerWireRegion)(unsafe.Pointer(&t.memory[l.chunk].bytes[at])), len(s.Regions)+1)
-	out[0] = bpf.ProfilerWireRegion{Start: uint64(s.Proc.Start), End: uint64(s.Generation)}
+	if replaces {
+		t.retire(before.list)
+	}
+	t.published[s.Proc.PID] = published{s.Proc, s.Generation, l}
+	return nil
+}
+
+// write fills a list.
+func (t *tables) write(l list, s unwind.Space) {
+	n := len(s.Regions) + 1
+	bytes := t.at(l.chunk, int(l.first)*regionBytes, n*regionBytes)
+	out := unsafe.Slice((*bpf.ProfilerWireRegion)(unsafe.Pointer(&bytes[0])), n)
+	out[0] = bpf.ProfilerWireRegion{
+		Start: uint64(s.Proc.Start), End: uint64(s.Generation), Base: uint64(len(s.Regions)),
+	}
 	for i, r := range s.Regions {
 		out[i+1] = bpf.ProfilerWireRegion{
 			Start: r.Start, End: r.End, Base: r.Base,
 			Rows: uint64(r.Chunk) | uint64(r.First)<<16 | uint64(r.Rows)<<40,
 		}
 	}
-	value := bpf.ProfilerWireSpace{Chunk: l.chunk, First: l.first, Count: uint32(len(s.Regions))}
-	if err := t.spaces.Put(s.Proc.PID, &value); err != nil {
-		t.retired = append(t.retired, l)
-		return fmt.Errorf("hand over the memory of process %d: %w", s.Proc.PID, err)
-	}
-	if replaces {
-		t.retired = append(t.retired, before.list)
-	}
-	t.published[s.Proc.PID] = published{s.Proc, s.Generation, l}
-	return nil
 }
 
 // withdraw ends the use of tables for an image that is over.
 func (t *tables) withdraw(s unwind.Space) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.publishing.Lock()
+	defer t.publishing.Unlock()
 	p, ok := t.published[s.Proc.PID]
 	if !ok || p.proc != s.Proc || p.generation != s.Generation {
 		return nil
 	}
-	delete(t.published, s.Proc.PID)
-	t.retired = append(t.retired, p.list)
-	if err := t.spaces.Delete(s.Proc.PID); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-		return fmt.Errorf("withdraw the memory of process %d: %w", s.Proc.PID, err)
+	return t.remove(s.Proc.PID, p)
+}
+
+func (t *tables) remove(pid uint32, p published) error {
+	delete(t.published, pid)
+	t.retire(p.list)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return errClosed
+	}
+	if err := t.spaces.Delete(pid); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return fmt.Errorf("withdraw the memory of a process: %w", err)
 	}
 	return nil
 }
 
-// list returns a list with room for n regions.
-func (t *tables) list(n int) (list, error) {
-	log := bits.Len(uint(max(n, minRegions) - 1))
-	if log >= len(t.spare) || regionBytes<<log > chunkSize {
-		return list{}, fmt.Errorf("%w: %d regions of one process", ErrTablesFull, n)
-	}
-	if spare := t.spare[log]; len(spare) > 0 {
-		t.spare[log] = spare[:len(spare)-1]
-		return spare[len(spare)-1], nil
-	}
-	at, _, err := t.take(&t.lists, regionBytes<<log, regionBytes<<log, false)
-	if err != nil {
-		return list{}, err
-	}
-	return list{t.lists.chunk, uint32(at / regionBytes), log}, nil
-}
-
-// barrier is told that a grace period begins; the result, that it has passed. What
-// was retired before is read by no program then.
-func (t *tables) barrier() (passed func()) {
+func (t *tables) retire(l list) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.waiting = append(t.waiting, t.retired...)
+	t.retired = append(t.retired, l)
+}
+
+// list returns a list with room for n regions, of a process that has one or not.
+func (t *tables) list(n int, has bool) (list, error) {
+	log := bits.Len(uint(max(n, minRegions) - 1))
+	if t.isClosed() {
+		return list{}, errClosed
+	}
+	if n > maxRegions || !has && len(t.published) >= maxSpaces {
+		return list{}, fmt.Errorf("%w: too many processes or mappings", ErrTablesFull)
+	}
+	if l, ok := t.reuse(log); ok {
+		return l, nil
+	}
+	size := regionBytes << log
+	if t.lists.to-t.lists.from < size {
+		fresh, err := t.grow(maxChunks)
+		if err != nil {
+			return list{}, err
+		}
+		t.lists = fresh
+	}
+	l := list{t.lists.chunk, uint32(t.lists.from / regionBytes), log}
+	t.lists.from += size
+	return l, nil
+}
+
+// reuse returns a spare list with that room, or more.
+func (t *tables) reuse(log int) (list, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for ; log < len(t.spare) && !t.closed; log++ {
+		if n := len(t.spare[log]); n > 0 {
+			l := t.spare[log][n-1]
+			t.spare[log] = t.spare[log][:n-1]
+			return l, true
+		}
+	}
+	return list{}, false
+}
+
+// barrier is told that a grace period begins; passed, whether it has passed. What was
+// retired before is then read by no program.
+func (t *tables) barrier() (passed func(ok bool)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	batch := t.retired
 	t.retired = nil
-	n := len(t.waiting)
-	return func() {
+	return func(ok bool) {
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		for _, l := range t.waiting[:n] {
+		if !ok {
+			t.retired = append(t.retired, batch...)
+			return
+		}
+		for _, l := range batch {
 			t.spare[l.log] = append(t.spare[l.log], l)
 		}
-		t.waiting = append(t.waiting[:0], t.waiting[n:]...)
 	}
 }
 

@@ -98,7 +98,6 @@ func TestListsAreUsedAgainAfterABarrier(t *testing.T) {
 	}
 	require.NoError(t, tab.publish(space(1, 0)))
 	first := where(1)
-	require.EqualValues(t, 1, first.Count)
 	require.NoError(t, tab.publish(space(1, 1)))
 	second := where(1)
 	require.NotEqual(t, first, second)
@@ -110,16 +109,47 @@ func TestListsAreUsedAgainAfterABarrier(t *testing.T) {
 
 	require.NoError(t, tab.publish(space(2, 0)))
 	require.NotEqual(t, first, where(2), "the barrier has not passed")
-	passed()
+	passed(true)
 	require.NoError(t, tab.publish(space(3, 0)))
 	require.Equal(t, first, where(3))
 	require.NoError(t, tab.publish(space(4, 0)))
 	require.NotEqual(t, second.First, where(4).First, "it was retired after the barrier began")
+
+	// Two barriers overlap at the end, and one that fails has passed nothing.
+	tab.barrier()(true)
+	spare := len(tab.spare[4])
+	require.NoError(t, tab.withdraw(space(2, 0)))
+	one := tab.barrier()
+	require.NoError(t, tab.withdraw(space(3, 0)))
+	two := tab.barrier()
+	two(true)
+	one(false)
+	require.Len(t, tab.retired, 1)
+	tab.barrier()(true)
+	require.Empty(t, tab.retired)
+	require.Len(t, tab.spare[4], spare+2)
+}
+
+// What comes after the end fails, and does no harm.
+func TestTablesThatAreClosed(t *testing.T) {
+	tab := openTables(t)
+	_, err := tab.place(tableOf(10))
+	require.NoError(t, err)
+	s := unwind.Space{Proc: event.ProcID{PID: 1}}
+	require.NoError(t, tab.publish(s))
+	require.NoError(t, tab.close())
+	require.NoError(t, tab.close())
+	_, err = tab.place(tableOf(10))
+	require.Error(t, err)
+	require.Error(t, tab.publish(s))
+	require.Error(t, tab.publish(unwind.Space{Proc: event.ProcID{PID: 2}}))
+	require.NoError(t, tab.withdraw(s), "it has been withdrawn")
+	tab.barrier()(true)
 }
 
 func TestTablesAreBounded(t *testing.T) {
 	tab := openTables(t)
-	huge := unwind.Space{Proc: event.ProcID{PID: 1}, Regions: make([]unwind.Region, chunkSize/regionBytes)}
+	huge := unwind.Space{Proc: event.ProcID{PID: 1}, Regions: make([]unwind.Region, maxRegions)}
 	require.ErrorIs(t, tab.publish(huge), ErrTablesFull)
 	for pid := range uint32(maxSpaces) {
 		require.NoError(t, tab.publish(unwind.Space{Proc: event.ProcID{PID: 1000 + pid}}))
@@ -127,14 +157,24 @@ func TestTablesAreBounded(t *testing.T) {
 	require.ErrorIs(t, tab.publish(unwind.Space{Proc: event.ProcID{PID: 1}}), ErrTablesFull)
 	require.NoError(t, tab.withdraw(unwind.Space{Proc: event.ProcID{PID: 1000}}))
 	require.NoError(t, tab.publish(unwind.Space{Proc: event.ProcID{PID: 1}}))
-	// A table with rules of its own in each row leaves some without a rule.
-	many := &unwind.Table{Rules: []unwind.Rule{unwind.NoInfo}}
-	for i := range int32(maxRules + 100) {
-		many.Rules = append(many.Rules, unwind.Rule{CFA: unwind.CFASP, CFAOffset: 1 + i})
-		many.Rows = append(many.Rows, unwind.Row{Offset: uint32(i), Rule: uint16(1 + i)})
+	// A file may have so many rows and rules, and all together so many rules: beyond
+	// that a walk ends.
+	_, err := tab.place(&unwind.Table{Rows: make([]unwind.Row, maxRows+1), Rules: make([]unwind.Rule, 1)})
+	require.ErrorIs(t, err, ErrTablesFull)
+	_, err = tab.place(&unwind.Table{Rows: make([]unwind.Row, 1), Rules: make([]unwind.Rule, maxFileRules+1)})
+	require.ErrorIs(t, err, ErrTablesFull)
+	var pieces []unwind.Piece
+	for n := range int32(maxRules/maxFileRules + 1) {
+		table := &unwind.Table{}
+		for i := range int32(maxFileRules) {
+			table.Rules = append(table.Rules, unwind.Rule{CFA: unwind.CFASP, CFAOffset: 1 + n*maxFileRules + i})
+			table.Rows = append(table.Rows, unwind.Row{Offset: uint32(i), Rule: uint16(i)})
+		}
+		pieces, err = tab.place(table)
+		require.NoError(t, err)
+		if n == 0 {
+			require.Equal(t, unwind.CFASP, tab.find(pieces, maxFileRules-2).CFA)
+		}
 	}
-	pieces, err := tab.place(many)
-	require.NoError(t, err)
-	require.Equal(t, unwind.CFASP, tab.find(pieces, 0).CFA)
-	require.Equal(t, unwind.NoInfo, tab.find(pieces, maxRules+50))
+	require.Equal(t, unwind.CFAUnsupported, tab.find(pieces, maxFileRules-2).CFA)
 }

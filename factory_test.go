@@ -72,6 +72,6 @@ func TestSettingsCarryEveryKey(t *testing.T) {
 		CompletionInterval: 4 * time.Millisecond, RingBufferSize: 5, MaxProcesses: 6, MaxBatchBytes: 7,
 		RootPath: "/8", CommandArgs: true, Variables: []string{"9"}, Demangle: demangle.Full,
 		CompletionListeners: []component.ID{id},
-		Listeners: []completion.Listener{listener{"a"}, listener{"b"}},
+		Listeners:           []completion.Listener{listener{"a"}, listener{"b"}},
 	}, got)
 }

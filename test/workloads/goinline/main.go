@@ -8,12 +8,12 @@ package main
 import "time"
 
 func main() {
+	sum := uint64(0)
 	for end := time.Now().Add(2 * time.Second); time.Now().Before(end); {
-		sink += outer(1_000_000)
+		sum += outer(1_000_000)
 	}
+	println(sum)
 }
-
-var sink uint64
 
 //go:noinline
 func outer(n uint64) uint64 { return inner(n) + 1 }

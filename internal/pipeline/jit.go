@@ -134,6 +134,7 @@ func (j *jit) settle(a *PerfMapAnswer) {
 		j.stats.Refused++
 	case j.bytes-m.bytes()+a.Map.Bytes() > maxPerfMapBytes:
 		j.stats.TooLarge++
+		m.size = a.Size // not to read it again as it is
 	default:
 		j.stats.Read++
 		j.bytes += a.Map.Bytes() - m.bytes()

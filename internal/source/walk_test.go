@@ -76,8 +76,9 @@ func (p *program) names(stack []uint64) (out []string) {
 	return out
 }
 
-// walked runs the program and returns the stacks of its samples by how they end.
-func (p *program) walked(t *testing.T, d time.Duration, arguments ...string) map[event.UserStack][][]uint64 {
+// walked runs the program and returns the stacks of its samples by how they end. Its
+// memory is published as that of the image that change makes of it.
+func (p *program) walked(t *testing.T, d time.Duration, change func(*unwind.Space), arguments ...string) map[event.UserStack][][]uint64 {
 	t.Helper()
 	k := open(t, Settings{SamplesPerSecond: 499, PollInterval: 100 * time.Millisecond})
 	require.True(t, k.Walks())
@@ -95,6 +96,8 @@ func (p *program) walked(t *testing.T, d time.Duration, arguments ...string) map
 	for _, piece := range pieces {
 		space.Regions = unwind.Regions(space.Regions, piece.From, piece.To, 0, pieces)
 	}
+	proc := space.Proc
+	change(&space)
 	require.NoError(t, k.Publish(space))
 	from := k.Now()
 	time.Sleep(d)
@@ -114,7 +117,7 @@ func (p *program) walked(t *testing.T, d time.Duration, arguments ...string) map
 	}
 	stacks := map[event.UserStack][][]uint64{}
 	for _, s := range batch.Samples {
-		if s.Proc == space.Proc && s.KTime > from {
+		if s.Proc == proc && s.KTime > from {
 			stacks[s.UserStack] = append(stacks[s.UserStack], s.User)
 		}
 	}
@@ -139,7 +142,7 @@ func TestStacksAreWalkedByTables(t *testing.T) {
 		{"aligned", 60, []string{"align"}},
 	} {
 		t.Run(fmt.Sprint(kind.name, "_", kind.length), func(t *testing.T) {
-			stacks := p.walked(t, 500*time.Millisecond, kind.name, strconv.Itoa(kind.length))
+			stacks := p.walked(t, 500*time.Millisecond, func(*unwind.Space) {}, kind.name, strconv.Itoa(kind.length))
 			want := append(append([]string{"burn"}, kind.inner...), "end")
 			for n := range kind.length {
 				want = append(want, []string{"even", "odd"}[(kind.length-1-n)%2])
@@ -159,5 +162,19 @@ func TestStacksAreWalkedByTables(t *testing.T) {
 			require.Greater(t, exact, 50)
 			require.Empty(t, other)
 		})
+	}
+}
+
+// What was published of a process that had the PID before, or before an exec, is not
+// used for the one that runs.
+func TestTablesOfAnotherImageAreNotUsed(t *testing.T) {
+	p := openProgram(t, workloads.BuildDeep(t, "-static", "-no-pie"))
+	for name, change := range map[string]func(*unwind.Space){
+		"another process": func(s *unwind.Space) { s.Proc.Start-- },
+		"before the exec": func(s *unwind.Space) { s.Generation-- },
+	} {
+		stacks := p.walked(t, 300*time.Millisecond, change, "plain", "10")
+		require.Len(t, stacks, 1, name)
+		require.Greater(t, len(stacks[event.UserTaken]), 30, name)
 	}
 }

@@ -47,8 +47,7 @@ type interval struct {
 // that close, memory that does not grow.
 func (d *delivery) watch(t *testing.T, length time.Duration) interval {
 	t.Helper()
-	// What is kept of the files of programs that run meanwhile is bounded by 64 MiB.
-	const maxGrowth, maxMemory = 64 << 20, 200 << 20
+	const maxGrowth, maxMemory = 30 << 20, 200 << 20
 	early, used, began := d.scrape(), d.memory(), time.Now()
 	time.Sleep(length)
 	i := interval{early, d.scrape(), time.Since(began)}

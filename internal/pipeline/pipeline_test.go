@@ -86,11 +86,15 @@ func TestTheLastWindowEndsEarly(t *testing.T) {
 	require.Equal(t, Ledger{Seen: 1, Closed: 1}, p.Stats().Ledger)
 }
 
-func TestALateSampleIsCounted(t *testing.T) {
+func TestLateRecordsAreCounted(t *testing.T) {
 	p := newPipeline()
 	p.Complete(1500 * ms)
 	p.Batch(batch(sample(1500*ms, 7), sample(1501*ms, 7)))
 	require.EqualValues(t, 1, p.Stats().Ledger.Late)
+	p.Batch(&event.Batch{Lifecycle: []event.Lifecycle{{Kind: event.Exit, KTime: 1500 * ms}, {Kind: event.Exit, KTime: 1501 * ms}}})
+	require.EqualValues(t, 2, p.Stats().Ledger.Late)
+	p.Batch(&event.Batch{Mapped: []event.Mapped{{KTime: 1500 * ms}, {KTime: 1501 * ms}}})
+	require.EqualValues(t, 3, p.Stats().Ledger.Late)
 }
 
 func TestAnExecIsAppliedBeforeTheSamplesItCovers(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -86,8 +87,12 @@ func (p *program) walked(t *testing.T, d time.Duration, change func(*unwind.Spac
 	require.NoError(t, cmd.Start())
 	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
 	time.Sleep(50 * time.Millisecond) // it is where it burns
-	pieces, err := k.Place(p.table)
-	require.NoError(t, err)
+	var pieces []unwind.Piece
+	if p.table != nil {
+		var err error
+		pieces, err = k.Place(p.table)
+		require.NoError(t, err)
+	}
 	tasks, err := k.Tasks()
 	require.NoError(t, err)
 	i := slices.IndexFunc(tasks, func(task event.Task) bool { return task.Proc.PID == uint32(cmd.Process.Pid) })
@@ -176,5 +181,22 @@ func TestTablesOfAnotherImageAreNotUsed(t *testing.T) {
 		stacks := p.walked(t, 300*time.Millisecond, change, "plain", "10")
 		require.Len(t, stacks, 1, name)
 		require.Greater(t, len(stacks[event.UserTaken]), 30, name)
+	}
+}
+
+// Stacks of 32-bit programs have words of four bytes: frame pointers lead through them,
+// the walk by tables would not.
+func TestStacksOf32BitProgramsFollowFramePointers(t *testing.T) {
+	if runtime.GOARCH != "amd64" {
+		t.Skip("builds a program for 32-bit x86")
+	}
+	p := &program{path: workloads.BuildNarrow(t)}
+	stacks := p.walked(t, 300*time.Millisecond, func(s *unwind.Space) {
+		s.Regions = []unwind.Region{{Start: 0x1000, End: 1 << 32}}
+	})
+	require.Len(t, stacks, 1)
+	require.Greater(t, len(stacks[event.UserTaken]), 30)
+	for _, stack := range stacks[event.UserTaken] {
+		require.GreaterOrEqual(t, len(stack), 3)
 	}
 }

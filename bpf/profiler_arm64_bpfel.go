@@ -13,6 +13,12 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type ProfilerCopied struct {
+	_      structs.HostLayout
+	Second uint64
+	Bytes  uint64
+}
+
 type ProfilerWireCfa uint32
 
 const (
@@ -114,7 +120,7 @@ type ProfilerWireSample struct {
 	Tid          uint32
 	KernelFrames uint16
 	UserFrames   uint16
-	Frames       [639]uint64
+	Frames       [2691]uint64
 }
 
 type ProfilerWireSpace struct {
@@ -138,6 +144,7 @@ const (
 	ProfilerWireUserStackUSER_UNREADABLE  ProfilerWireUserStack = 9
 	ProfilerWireUserStackUSER_UNSUPPORTED ProfilerWireUserStack = 10
 	ProfilerWireUserStackUSER_UNMAPPED    ProfilerWireUserStack = 11
+	ProfilerWireUserStackUSER_COPIED      ProfilerWireUserStack = 12
 )
 
 // Names of all BPF objects in the ELF.
@@ -145,6 +152,7 @@ const (
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	ProfilerMapChunks           = "chunks"
+	ProfilerMapCopied           = "copied"
 	ProfilerMapCounters         = "counters"
 	ProfilerMapRings            = "rings"
 	ProfilerMapRules            = "rules"
@@ -157,6 +165,7 @@ const (
 	ProfilerProgProcessFree     = "process_free"
 	ProfilerProgSampleCpu       = "sample_cpu"
 	ProfilerProgSampleCpuSimply = "sample_cpu_simply"
+	ProfilerVarCopyBudget       = "copy_budget"
 	ProfilerVarSpareRing        = "spare_ring"
 	ProfilerVarUnusedCfa        = "unused_cfa"
 	ProfilerVarUnusedKind       = "unused_kind"
@@ -224,6 +233,7 @@ type ProfilerProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type ProfilerMapSpecs struct {
 	Chunks   *ebpf.MapSpec `ebpf:"chunks"`
+	Copied   *ebpf.MapSpec `ebpf:"copied"`
 	Counters *ebpf.MapSpec `ebpf:"counters"`
 	Rings    *ebpf.MapSpec `ebpf:"rings"`
 	Rules    *ebpf.MapSpec `ebpf:"rules"`
@@ -235,6 +245,7 @@ type ProfilerMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type ProfilerVariableSpecs struct {
+	CopyBudget      *ebpf.VariableSpec `ebpf:"copy_budget"`
 	SpareRing       *ebpf.VariableSpec `ebpf:"spare_ring"`
 	UnusedCfa       *ebpf.VariableSpec `ebpf:"unused_cfa"`
 	UnusedKind      *ebpf.VariableSpec `ebpf:"unused_kind"`
@@ -267,6 +278,7 @@ func (o *ProfilerObjects) Close() error {
 // It can be passed to LoadProfilerObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ProfilerMaps struct {
 	Chunks   *ebpf.Map `ebpf:"chunks"`
+	Copied   *ebpf.Map `ebpf:"copied"`
 	Counters *ebpf.Map `ebpf:"counters"`
 	Rings    *ebpf.Map `ebpf:"rings"`
 	Rules    *ebpf.Map `ebpf:"rules"`
@@ -277,6 +289,7 @@ type ProfilerMaps struct {
 func (m *ProfilerMaps) Close() error {
 	return _ProfilerClose(
 		m.Chunks,
+		m.Copied,
 		m.Counters,
 		m.Rings,
 		m.Rules,
@@ -289,6 +302,7 @@ func (m *ProfilerMaps) Close() error {
 //
 // It can be passed to LoadProfilerObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ProfilerVariables struct {
+	CopyBudget      *ebpf.Variable `ebpf:"copy_budget"`
 	SpareRing       *ebpf.Variable `ebpf:"spare_ring"`
 	UnusedCfa       *ebpf.Variable `ebpf:"unused_cfa"`
 	UnusedKind      *ebpf.Variable `ebpf:"unused_kind"`

@@ -321,20 +321,16 @@ static long walk_frame(__u64 index, void *context)
 	return w->end != USER_TAKEN;
 }
 
-/*
- * Walks the user stack of the current task behind the kernel frames of the sample, if
- * its tables are known.
- */
-static __always_inline int walk_user_stack(struct wire_sample *sample)
+/* Walks the user stack behind the kernel frames of the sample, if its tables are known. */
+static __always_inline int walk_user_stack(struct wire_sample *sample, struct pt_regs *regs)
 {
-	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
 	struct walk w = {
 		.kernel_frames = sample->kernel_frames,
 		.end = USER_TRUNCATED,
 		.exact = 1,
 	};
 
-	if (is_compat(regs) || find_regions(sample, &w.regions))
+	if (find_regions(sample, &w.regions))
 		return 0;
 	w.ip = user_ip(regs);
 	w.sp = user_sp(regs);

@@ -294,46 +294,71 @@ func TestCodeMadeAtRunTimeIsNamed(t *testing.T) {
 	require.Less(t, nameless, 2*997, "a window is named when its list has been read")
 }
 
-// Stacks without frame pointers are whole, through the C library and up to where the
-// program begins.
+// wholeStacks counts the samples in burn of the program deep that have every link of
+// its chain, up to where it began, and the others by what they are.
+func wholeStacks(all []pprofile.Profiles, program string, chain int) (whole int, other map[string]int) {
+	other = map[string]int{}
+	eachSample(all, func(a pcommon.Map, d pprofile.ProfilesDictionary, s pprofile.Sample) {
+		frames := userFrames(d, s)
+		if text(a, "process.executable.path").Str() != program || len(frames) == 0 || functionOf(d, frames[0]) != "burn" {
+			return
+		}
+		links, last := 0, ""
+		for _, l := range frames {
+			if last = functionOf(d, l); last == "even" || last == "odd" {
+				links++
+			}
+		}
+		if links == chain && last == "_start" {
+			whole += s.TimestampsUnixNano().Len()
+		} else {
+			other[fmt.Sprint(len(frames), " frames, ", links, " links, ends in ", last)] += s.TimestampsUnixNano().Len()
+		}
+	})
+	return whole, other
+}
+
+func functionOf(d pprofile.ProfilesDictionary, l pprofile.Location) string {
+	if l.Lines().Len() == 0 {
+		return "?"
+	}
+	f := d.FunctionTable().At(int(l.Lines().At(0).FunctionIndex()))
+	return d.StringTable().At(int(f.NameStrindex()))
+}
+
+// Every stack is whole, without frame pointers and from the first sample on: before its
+// tables are placed it is copied.
 func TestStacksAreWhole(t *testing.T) {
 	roottest.Need(t)
-	for _, flags := range [][]string{nil, {"-static", "-no-pie"}} {
-		program := workloads.BuildDeep(t, flags...)
+	for name, c := range map[string]struct {
+		flags []string
+		runs  int
+		each  time.Duration
+		links string
+	}{
+		"one":           {nil, 1, 4 * time.Second, "40"},
+		"one, static":   {[]string{"-static", "-no-pie"}, 1, 4 * time.Second, "40"},
+		"short":         {nil, 60, 100 * time.Millisecond, "30"},
+		"short, static": {[]string{"-static", "-no-pie"}, 60, 100 * time.Millisecond, "30"},
+	} {
+		program := workloads.BuildDeep(t, c.flags...)
 		s := fast()
-		s.SamplesPerSecond = 997
+		s.SamplesPerSecond = 97
+		s.PollInterval, s.CompletionInterval, s.ReporterInterval = 250*time.Millisecond, 500*time.Millisecond, 5*time.Second
 		sink := &consumertest.ProfilesSink{}
 		r := startKernel(t, s, sink)
-		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
-		_ = exec.CommandContext(ctx, program, "qsort", "60").Run() // it burns until it is killed
-		cancel()
+		for range c.runs {
+			ctx, cancel := context.WithTimeout(t.Context(), c.each)
+			_ = exec.CommandContext(ctx, program, "qsort", c.links).Run() // it burns until it is killed
+			cancel()
+		}
 		require.NoError(t, r.Shutdown(t.Context()))
-		whole, other := 0, map[string]int{}
-		eachSample(sink.AllProfiles(), func(a pcommon.Map, d pprofile.ProfilesDictionary, s pprofile.Sample) {
-			frames := userFrames(d, s)
-			if text(a, "process.executable.path").Str() != program || len(frames) == 0 {
-				return
-			}
-			links, last := 0, ""
-			for _, l := range frames {
-				last = "?"
-				if l.Lines().Len() > 0 {
-					f := d.FunctionTable().At(int(l.Lines().At(0).FunctionIndex()))
-					last = d.StringTable().At(int(f.NameStrindex()))
-				}
-				if last == "even" || last == "odd" {
-					links++
-				}
-			}
-			if links == 60 && last == "_start" {
-				whole += s.TimestampsUnixNano().Len()
-			} else {
-				other[fmt.Sprint(len(frames), " frames, ", links, " links, ends in ", last)] += s.TimestampsUnixNano().Len()
-			}
-		})
-		t.Log(whole, "whole,", other)
-		// Its tables are placed at the completion after its first sample.
-		require.Greater(t, whole, 2*997)
+		links, err := strconv.Atoi(c.links)
+		require.NoError(t, err)
+		whole, other := wholeStacks(sink.AllProfiles(), program, links)
+		t.Log(name, whole, "whole,", other)
+		require.Greater(t, whole, 100, name)
+		require.Empty(t, other, name)
 	}
 }
 

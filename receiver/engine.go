@@ -60,6 +60,7 @@ func (e *engine) run() {
 		case answer := <-e.files.done:
 			e.files.pending--
 			answer(e.pipeline)
+			e.walks()
 		case d := <-e.emitter.done:
 			e.settle(d)
 		}

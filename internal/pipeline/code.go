@@ -57,6 +57,8 @@ type code struct {
 	contents map[event.File]event.File
 	// placed are the unwind tables of files, as far as they have been read.
 	placed map[event.FileID]placed
+	// absent are files that could not be had when they were last asked for.
+	absent map[event.FileID]struct{}
 	// full counts the tables that found no room.
 	full uint64
 	// wanted are the files that were asked for and have not been answered.
@@ -72,6 +74,7 @@ func newCode(maxBytes int) *code {
 		buildIDs: map[event.File]string{},
 		contents: map[event.File]event.File{},
 		placed:   map[event.FileID]placed{},
+		absent:   map[event.FileID]struct{}{},
 		wanted:   map[event.FileID]struct{}{},
 	}
 }
@@ -123,7 +126,9 @@ func (c *code) requests(n int) []FileRequest {
 func (c *code) loaded(a FileAnswer) {
 	id := a.ID
 	delete(c.wanted, id)
+	delete(c.absent, id)
 	if a.File == nil {
+		c.miss(id)
 		return
 	}
 	if len(c.contents) >= maxBuildIDs || len(c.buildIDs) >= maxBuildIDs {
@@ -148,6 +153,20 @@ func (c *code) loaded(a FileAnswer) {
 	if a.Full {
 		c.full++
 	}
+}
+
+// miss notes a file that could not be had.
+func (c *code) miss(id event.FileID) {
+	if len(c.absent) >= maxBuildIDs {
+		clear(c.absent)
+	}
+	c.absent[id] = struct{}{}
+}
+
+// isAbsent reports whether a file could not be had when it was last asked for.
+func (c *code) isAbsent(id event.FileID) bool {
+	_, ok := c.absent[id]
+	return ok
 }
 
 // file returns what is known of the file of a mapping, or nil.

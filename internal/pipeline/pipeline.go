@@ -16,6 +16,7 @@ import (
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/hold"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/process"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/profile"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/symbol"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/unwind"
 )
@@ -31,8 +32,12 @@ type Settings struct {
 	MaxProcesses int
 	// ReadAll: something is wanted of processes that only /proc tells.
 	ReadAll bool
-	// Walk: the sampler can walk user stacks by tables.
+	// Walk: the sampler can walk user stacks by tables. Rule reads the rule that holds
+	// at an offset from the base of a placed piece.
 	Walk bool
+	Rule func(p unwind.Piece, offset uint32) unwind.Rule
+	// MaxCopyBytes bounds the copies of stacks that wait for tables.
+	MaxCopyBytes int
 	// MaxSymbolBytes bounds what is kept of executable files.
 	MaxSymbolBytes int
 	// MaxWindowSamples bounds a window: one that has as many closes at the next
@@ -57,6 +62,7 @@ type Pipeline struct {
 	code     *code
 	jit      *jit
 	walk     *walk
+	copies   *copies
 	groups   *containers
 	window   *window
 	until    event.KTime
@@ -72,7 +78,8 @@ type Ledger struct {
 	Seen uint64
 	// LostHold found the hold buffer full.
 	LostHold uint64
-	// Held wait for their completion, Open are in the window that is filling.
+	// Held wait for their completion, Open are in the window that is filling, or for
+	// tables to walk their stacks.
 	Held, Open uint64
 	// Closed are in windows that were handed out.
 	Closed uint64
@@ -96,6 +103,7 @@ func New(s Settings) *Pipeline {
 		groups:   newContainers(),
 	}
 	p.walk = newWalk(s.Walk, p.code)
+	p.copies = newCopies(p.code, s.Rule, s.MaxCopyBytes)
 	p.window = newWindow(p.code, p.jit, s.Start, s.Start+event.KTime(s.Interval))
 	return p
 }
@@ -153,6 +161,7 @@ func (p *Pipeline) Complete(w event.KTime) []*Window {
 	p.until = max(p.until, w)
 	p.table.Complete(w)
 	p.jit.complete(w)
+	p.copies.retry(false, p.count)
 	var closed []*Window
 	for w >= p.window.End() {
 		p.release(p.window.End())
@@ -187,16 +196,26 @@ func (p *Pipeline) release(until event.KTime) {
 	p.hold.Release(until, func(s *event.Sample) {
 		life := p.table.Attribute(s)
 		p.walk.sampled(life)
-		p.stacks[min(s.UserStack, event.UserStacks-1)]++
-		if !p.window.add(life, s) {
-			p.table.Missed(life, s)
+		owner := p.window.owner(life)
+		if s.UserStack == event.UserCopied && !p.copies.take(life, owner, s) {
+			return // it waits
 		}
+		p.count(life, owner, s)
 	})
+}
+
+// count adds a sample to the window.
+func (p *Pipeline) count(life *process.Life, owner *profile.Owner, s *event.Sample) {
+	p.stacks[min(s.UserStack, event.UserStacks-1)]++
+	if !p.window.add(life, owner, s) {
+		p.table.Missed(life, s)
+	}
 }
 
 // closeWindow ends the window at end and starts the next.
 func (p *Pipeline) closeWindow(closed []*Window, end event.KTime) []*Window {
 	w := p.window
+	p.copies.retry(true, p.count)
 	w.EndAt(end)
 	p.walk.window()
 	p.window = newWindow(p.code, p.jit, end, end+event.KTime(p.settings.Interval))
@@ -259,7 +278,11 @@ func (p *Pipeline) KernelLoaded(k *symbol.Kernel, buildID string) {
 // Oldest is the stamp of the oldest sample that is attributed and not handed out,
 // and whether there is one.
 func (p *Pipeline) Oldest() (event.KTime, bool) {
-	return p.window.Oldest(), p.window.Samples() > 0
+	k, any := p.copies.oldest()
+	if oldest := p.window.Oldest(); p.window.Samples() > 0 && (!any || oldest < k) {
+		return oldest, true
+	}
+	return k, any
 }
 
 // Stats is what the pipeline counted, at one moment.
@@ -274,6 +297,8 @@ type Stats struct {
 	PerfMaps       PerfMaps
 	// TablesFull counts unwind tables that found no room.
 	TablesFull uint64
+	// Copied counts stacks that were walked here, from a copy.
+	Copied uint64
 }
 
 // Stats returns the counts.
@@ -286,8 +311,9 @@ func (p *Pipeline) Stats() Stats {
 		SymbolsEvicted: p.code.files.Evicted(),
 		PerfMaps:       p.jit.stats,
 		TablesFull:     p.code.full,
+		Copied:         p.copies.walked,
 	}
 	s.Ledger.Held = uint64(p.hold.Len())
-	s.Ledger.Open = p.window.Samples()
+	s.Ledger.Open = p.window.Samples() + uint64(len(p.copies.waiting))
 	return s
 }

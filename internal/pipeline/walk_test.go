@@ -34,6 +34,14 @@ func mappedAt(k event.KTime, from, to uint64, path string) event.Mapped {
 	return event.Mapped{KTime: k, PID: 7, Mapping: event.Mapping{Start: from, End: to, Path: path, BuildID: path}}
 }
 
+// load answers the request for the one file that is wanted.
+func load(t *testing.T, p *Pipeline) {
+	t.Helper()
+	requests := p.FileRequests(9)
+	require.Len(t, requests, 1)
+	p.Loaded(FileAnswer{ID: requests[0].ID, File: file("x"), Pieces: []unwind.Piece{{From: 0x10000, To: 0x20000, Rows: 5}}})
+}
+
 func hitWalked(p *Pipeline, k event.KTime) {
 	s := sample(k, 7, 0x10010)
 	s.Proc, s.Generation = walked, 1
@@ -41,8 +49,8 @@ func hitWalked(p *Pipeline, k event.KTime) {
 	p.Complete(k)
 }
 
-// The memory of a process is published when it has been sampled, and when it or what
-// is known of its files changes, and only then.
+// The memory of a process is published when it has been sampled and its tables are
+// there, and when it changes, and only then.
 func TestTheMemoryOfSampledProcessesIsPublished(t *testing.T) {
 	p := startWalked(t)
 	p.Complete(1050 * ms)
@@ -52,40 +60,42 @@ func TestTheMemoryOfSampledProcessesIsPublished(t *testing.T) {
 
 	hitWalked(p, 1100*ms)
 	spaces, _ = p.Walks()
-	bare := []unwind.Region{{Start: 0x10000, End: 0x20000}}
-	require.Equal(t, []unwind.Space{{Proc: walked, Generation: 1, Regions: bare}}, spaces)
+	require.Empty(t, spaces, "its table is on its way")
 	requests := p.FileRequests(9)
 	require.Len(t, requests, 1)
 	require.False(t, requests[0].Placed)
+
+	// Its file is no ELF file here, so it has no segment and lies where it says.
+	p.Loaded(FileAnswer{ID: requests[0].ID, File: file("x"), Pieces: []unwind.Piece{{From: 0x10000, To: 0x18000, Rows: 5}}})
+	spaces, _ = p.Walks()
+	want := []unwind.Region{{Start: 0x10000, End: 0x18000, Rows: 5}, {Start: 0x18000, End: 0x20000}}
+	require.Equal(t, []unwind.Space{{Proc: walked, Generation: 1, Regions: want}}, spaces)
 
 	hitWalked(p, 1200*ms)
 	spaces, _ = p.Walks()
 	require.Empty(t, spaces, "nothing has changed")
 
-	// Its file is no ELF file here, so it has no segment and lies where it says.
-	p.Loaded(FileAnswer{ID: requests[0].ID, File: file("x"), Pieces: []unwind.Piece{{From: 0x10000, To: 0x18000, Rows: 5}}})
-	p.Complete(1300 * ms)
-	spaces, _ = p.Walks()
-	require.Len(t, spaces, 1)
-	require.Equal(t, []unwind.Region{{Start: 0x10000, End: 0x18000, Rows: 5}, {Start: 0x18000, End: 0x20000}}, spaces[0].Regions)
-
 	p.Batch(&event.Batch{Mapped: []event.Mapped{mappedAt(1350*ms, 0x30000, 0x40000, "/lib/y")}})
 	hitWalked(p, 1400*ms)
-	spaces, _ = p.Walks()
-	require.Len(t, spaces, 1)
-	require.Len(t, spaces[0].Regions, 3)
+	spaces, over = p.Walks()
+	require.Empty(t, spaces)
+	require.Equal(t, []unwind.Space{{Proc: walked, Generation: 1}}, over, "its stacks are copied meanwhile")
 	requests = p.FileRequests(9)
 	require.Len(t, requests, 1)
 	p.Loaded(FileAnswer{ID: requests[0].ID}) // it cannot be read
+	spaces, _ = p.Walks()
+	require.Len(t, spaces, 1)
+	require.Equal(t, append(want, unwind.Region{Start: 0x30000, End: 0x40000}), spaces[0].Regions)
 	p.Complete(1500 * ms)
 	spaces, _ = p.Walks()
-	require.Empty(t, spaces, "that is no news")
+	require.Empty(t, spaces)
 	require.Empty(t, p.FileRequests(9))
 }
 
 func TestAnImageThatIsOverIsWithdrawn(t *testing.T) {
 	p := startWalked(t)
 	hitWalked(p, 1100*ms)
+	load(t, p)
 	p.Walks()
 	p.Batch(&event.Batch{Lifecycle: []event.Lifecycle{
 		{Kind: event.Exit, KTime: 1150 * ms, Proc: walked}, {Kind: event.Free, KTime: 1160 * ms, Proc: walked},
@@ -109,11 +119,8 @@ func TestAFileThatCouldNotBeReadIsAskedForAgain(t *testing.T) {
 	require.Empty(t, p.FileRequests(9), "once in a window")
 	hitWalked(p, 2100*ms)
 	hitWalked(p, 2200*ms)
-	requests = p.FileRequests(9)
-	require.Len(t, requests, 1)
-	p.Loaded(FileAnswer{ID: requests[0].ID, File: file("x"), Pieces: []unwind.Piece{{From: 0x10000, To: 0x20000, Rows: 5}}})
 	p.Walks()
-	p.Complete(2300 * ms)
+	load(t, p)
 	spaces, _ := p.Walks()
 	require.Len(t, spaces, 1)
 	require.EqualValues(t, 5, spaces[0].Regions[0].Rows)
@@ -129,10 +136,16 @@ func TestOnlyTheImageThatRunsIsPublished(t *testing.T) {
 	p.Batch(&event.Batch{Lifecycle: []event.Lifecycle{{Kind: event.Exec, KTime: 1150 * ms, Proc: walked, Generation: 2}}})
 	p.Complete(1155 * ms)
 	p.Loaded(FileAnswer{ID: requests[0].ID, File: file("x"), Pieces: []unwind.Piece{{From: 0x10000, To: 0x20000, Rows: 5}}})
-	p.Complete(1158 * ms)
+	p.Complete(1200 * ms)
 	spaces, over := p.Walks()
 	require.Empty(t, spaces)
 	require.Empty(t, over)
+
+	p = startWalked(t)
+	hitWalked(p, 1100*ms)
+	load(t, p)
+	p.Walks()
+	p.Batch(&event.Batch{Lifecycle: []event.Lifecycle{{Kind: event.Exec, KTime: 1150 * ms, Proc: walked, Generation: 2}}})
 	p.Complete(1200 * ms)
 	spaces, over = p.Walks()
 	require.Empty(t, spaces)

@@ -53,6 +53,7 @@ func load(s Settings, possible, spare int) (*objects, error) {
 	for name, value := range map[string]uint32{
 		bpf.ProfilerVarWorkerFlags: workerFlags(version),
 		bpf.ProfilerVarSpareRing:   uint32(spare),
+		bpf.ProfilerVarCopyBudget:  uint32(s.CopiesPerSecond()),
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return nil, fmt.Errorf("set %s: %w", name, err)

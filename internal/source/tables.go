@@ -8,6 +8,7 @@ package source
 import (
 	"errors"
 	"fmt"
+	"sort"
 	"sync"
 	"unsafe"
 
@@ -261,6 +262,26 @@ func (t *tables) place(table *unwind.Table) (pieces []unwind.Piece, err error) {
 		pieces = append(pieces, p)
 	}
 	return pieces, nil
+}
+
+// rule reads the rule that holds at an offset from the base of a piece.
+func (t *tables) rule(p unwind.Piece, offset uint32) unwind.Rule {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed || p.Rows == 0 {
+		return unwind.NoInfo
+	}
+	bytes := t.memory[p.Chunk].bytes[int(p.First)*rowBytes:]
+	rows := unsafe.Slice((*bpf.ProfilerWireRow)(unsafe.Pointer(&bytes[0])), p.Rows)
+	i := sort.Search(len(rows), func(i int) bool { return rows[i].Offset > offset })
+	if i == 0 {
+		return unwind.NoInfo
+	}
+	r := t.rules[rows[i-1].Rule]
+	return unwind.Rule{
+		CFA: unwind.CFA(r.Cfa), FP: unwind.Place(r.Fp), RA: unwind.Place(r.Ra), Signal: r.Signal != 0,
+		CFAOffset: r.CfaOffset, FPOffset: r.FpOffset, RAOffset: r.RaOffset,
+	}
 }
 
 // bytes is the memory of all chunks.

@@ -125,6 +125,9 @@ func (f *Fake) Place(*unwind.Table) ([]unwind.Piece, error) { return nil, nil }
 func (f *Fake) Publish(unwind.Space) error                  { return nil }
 func (f *Fake) Withdraw(unwind.Space) error                 { return nil }
 
+// Rule is none.
+func (f *Fake) Rule(unwind.Piece, uint32) unwind.Rule { return unwind.NoInfo }
+
 // Stop ends sampling.
 func (f *Fake) Stop() error {
 	f.mu.Lock()

@@ -8,13 +8,12 @@ import (
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/process"
-	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/profile"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/unwind"
 )
 
 // copies walks the stacks that the sampler copied, because it did not have the tables
-// of the process yet. Those that lack one here too wait for it, until the window ends
-// at the latest.
+// of the process yet. Those that lack one here too wait for it, until their window is
+// handed out.
 type copies struct {
 	code *code
 	rule func(unwind.Piece, uint32) unwind.Rule
@@ -25,10 +24,9 @@ type copies struct {
 	walked          uint64
 }
 
-// copied is a sample that waits. Its life may be over; its owner is of its window.
+// copied is a sample that waits.
 type copied struct {
-	life   *process.Life
-	owner  *profile.Owner
+	counter
 	sample event.Sample
 }
 
@@ -38,13 +36,14 @@ func newCopies(c *code, rule func(unwind.Piece, uint32) unwind.Rule, maxBytes in
 
 // take walks the stack of a sample and puts its frames in place of the copy, valid
 // until the next call. False: the sample waits.
-func (c *copies) take(life *process.Life, owner *profile.Owner, s *event.Sample) bool {
-	frames, end, whole := c.walk(life, s)
+func (c *copies) take(to counter, s *event.Sample) bool {
+	frames, end, whole := c.walk(to.life, s)
 	if !whole && c.bytes+size(s) <= c.maxBytes {
+		c.ask(to.life)
 		c.bytes += size(s)
 		own := *s
 		own.Kernel, own.User = slices.Clone(s.Kernel), slices.Clone(s.User)
-		c.waiting = append(c.waiting, copied{life, owner, own})
+		c.waiting = append(c.waiting, copied{to, own})
 		return false
 	}
 	s.User, s.UserStack = frames, end
@@ -52,23 +51,33 @@ func (c *copies) take(life *process.Life, owner *profile.Owner, s *event.Sample)
 	return true
 }
 
+// ask asks for all tables of a life at once: its stacks may lead to any.
+func (c *copies) ask(life *process.Life) {
+	for m := range life.Mappings {
+		id := c.code.id(m)
+		if _, ok := c.code.placed[id]; !ok && !c.code.isAbsent(id) {
+			c.code.want(id, m, life)
+		}
+	}
+}
+
 // size is what a sample takes that waits.
 func size(s *event.Sample) int { return 8 * (len(s.Kernel) + len(s.User)) }
 
-// retry walks the stacks that wait and yields those that need not any more, or all if
-// the window ends.
-func (c *copies) retry(ends bool, yield func(*process.Life, *profile.Owner, *event.Sample)) {
+// retry walks the stacks that wait and yields those that need not any more, and all of
+// the window that ends.
+func (c *copies) retry(ending *window, yield func(counter, *event.Sample)) {
 	kept := c.waiting[:0]
 	for _, w := range c.waiting {
 		frames, end, whole := c.walk(w.life, &w.sample)
-		if !whole && !ends {
+		if !whole && w.window != ending {
 			kept = append(kept, w)
 			continue
 		}
 		c.bytes -= size(&w.sample)
 		c.walked++
 		w.sample.User, w.sample.UserStack = frames, end
-		yield(w.life, w.owner, &w.sample)
+		yield(w.counter, &w.sample)
 	}
 	clear(c.waiting[len(kept):])
 	if c.waiting = kept; len(kept) == 0 {

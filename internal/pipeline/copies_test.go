@@ -51,6 +51,7 @@ func addresses(t *testing.T, w *Window) (out []uint64) {
 // and counts as open all the time.
 func TestACopyWaitsForItsTables(t *testing.T) {
 	p := startCopied(t)
+	p.Batch(&event.Batch{Mapped: []event.Mapped{mappedAt(1040*ms, 0x30000, 0x40000, "/lib/y")}})
 	p.Batch(batch(copiedAt(1100 * ms)))
 	p.Batch(&event.Batch{Lifecycle: []event.Lifecycle{
 		{Kind: event.Exit, KTime: 1101 * ms, Proc: walked}, {Kind: event.Free, KTime: 1102 * ms, Proc: walked},
@@ -62,8 +63,11 @@ func TestACopyWaitsForItsTables(t *testing.T) {
 	oldest, any := p.Oldest()
 	require.True(t, any)
 	require.Equal(t, 1100*ms, oldest)
+	require.Len(t, p.code.wanted, 2, "the tables of all that is mapped")
 
-	load(t, p)
+	for _, r := range p.FileRequests(9) {
+		p.Loaded(FileAnswer{ID: r.ID, File: file("x"), Pieces: []unwind.Piece{{From: 0x10000, To: 0x20000, Rows: 5}}})
+	}
 	closed := p.Flush(1300 * ms)
 	require.Len(t, closed, 1)
 	require.EqualValues(t, 1, closed[0].Samples())
@@ -75,11 +79,37 @@ func TestACopyWaitsForItsTables(t *testing.T) {
 	require.False(t, any)
 }
 
+// A window that is over waits a completion for what its samples asked for, while the
+// next one fills.
+func TestAWindowWaitsForWhatItAskedFor(t *testing.T) {
+	p := startCopied(t)
+	p.Batch(batch(copiedAt(1990*ms), copiedAt(2001*ms)))
+	require.Empty(t, p.Complete(2005*ms))
+	oldest, any := p.Oldest()
+	require.True(t, any)
+	require.Equal(t, 1990*ms, oldest)
+	require.Equal(t, Ledger{Seen: 2, Open: 2}, p.Stats().Ledger)
+	load(t, p)
+	closed := p.Complete(2500 * ms)
+	require.Len(t, closed, 1)
+	require.Equal(t, 2000*ms, closed[0].End())
+	require.Equal(t, []uint64{0x10, 0x20, 0x30}, addresses(t, closed[0]))
+	require.Equal(t, Ledger{Seen: 2, Open: 1, Closed: 1}, p.Stats().Ledger)
+	closed = p.Flush(2600 * ms)
+	require.Len(t, closed, 1)
+	require.EqualValues(t, 1, closed[0].Samples())
+	require.EqualValues(t, 2, p.Stats().Stacks[event.UserComplete])
+}
+
 // It waits no longer than its window, for a file that cannot be read, or beyond the
 // limit of memory.
 func TestNoCopyWaitsForEver(t *testing.T) {
 	for name, hurry := range map[string]func(*Pipeline) []*Window{
-		"the window ends": func(p *Pipeline) []*Window { return p.Complete(2000 * ms) },
+		"the window ends": func(p *Pipeline) []*Window {
+			require.Empty(t, p.Complete(2000*ms))
+			require.Equal(t, Ledger{Seen: 1, Open: 1}, p.Stats().Ledger)
+			return p.Complete(2010 * ms)
+		},
 		"the file cannot be read": func(p *Pipeline) []*Window {
 			p.Loaded(FileAnswer{ID: p.FileRequests(9)[0].ID})
 			p.Complete(1300 * ms)

@@ -7,7 +7,8 @@
 //
 // One completion W runs through its parts in this order: the process table
 // learns the lifecycle up to W, held samples up to W are attributed to windows,
-// windows that end by W close, processes freed by W are evicted.
+// windows that end by W are handed out, at the next completion if what they asked for is
+// on its way, processes freed by W are evicted.
 package pipeline
 
 import (
@@ -64,11 +65,12 @@ type Pipeline struct {
 	walk     *walk
 	copies   *copies
 	groups   *containers
-	window   *window
-	until    event.KTime
-	ledger   Ledger
-	stacks   Stacks
-	freed    []event.KTime
+	// window is filling; ending is over and waits for the next completion, or nil.
+	window, ending *window
+	until          event.KTime
+	ledger         Ledger
+	stacks         Stacks
+	freed          []event.KTime
 }
 
 // Ledger counts samples by where they are. Seen = Held + Open + Closed + LostHold
@@ -78,8 +80,8 @@ type Ledger struct {
 	Seen uint64
 	// LostHold found the hold buffer full.
 	LostHold uint64
-	// Held wait for their completion, Open are in the window that is filling, or for
-	// tables to walk their stacks.
+	// Held wait for their completion, Open are in windows that have not been handed out,
+	// or wait for tables to walk their stacks.
 	Held, Open uint64
 	// Closed are in windows that were handed out.
 	Closed uint64
@@ -161,8 +163,8 @@ func (p *Pipeline) Complete(w event.KTime) []*Window {
 	p.until = max(p.until, w)
 	p.table.Complete(w)
 	p.jit.complete(w)
-	p.copies.retry(false, p.count)
-	var closed []*Window
+	p.copies.retry(nil, p.count)
+	closed := p.handOut(nil)
 	for w >= p.window.End() {
 		p.release(p.window.End())
 		closed = p.closeWindow(closed, p.window.End())
@@ -172,8 +174,10 @@ func (p *Pipeline) Complete(w event.KTime) []*Window {
 		closed = p.closeWindow(closed, w)
 	}
 	evicted := p.table.Evict(w)
-	p.window.settle(evicted.Gone, p.notes())
-	p.window.settle(evicted.Idle, p.notes())
+	for _, w := range p.open() {
+		w.settle(evicted.Gone, p.notes())
+		w.settle(evicted.Idle, p.notes())
+	}
 	p.walk.forget(evicted.Gone)
 	p.walk.forget(evicted.Idle)
 	p.walk.complete()
@@ -189,41 +193,70 @@ func (p *Pipeline) Flush(w event.KTime) []*Window {
 	if w > p.window.Start() {
 		closed = p.closeWindow(closed, w)
 	}
-	return closed
+	return p.handOut(closed)
 }
 
 func (p *Pipeline) release(until event.KTime) {
 	p.hold.Release(until, func(s *event.Sample) {
 		life := p.table.Attribute(s)
 		p.walk.sampled(life)
-		owner := p.window.owner(life)
-		if s.UserStack == event.UserCopied && !p.copies.take(life, owner, s) {
+		to := counter{p.window, p.window.owner(life), life}
+		if s.UserStack == event.UserCopied && !p.copies.take(to, s) {
 			return // it waits
 		}
-		p.count(life, owner, s)
+		p.count(to, s)
 	})
 }
 
-// count adds a sample to the window.
-func (p *Pipeline) count(life *process.Life, owner *profile.Owner, s *event.Sample) {
+// counter is where a sample is to be counted. The life may be over.
+type counter struct {
+	window *window
+	owner  *profile.Owner
+	life   *process.Life
+}
+
+func (p *Pipeline) count(c counter, s *event.Sample) {
 	p.stacks[min(s.UserStack, event.UserStacks-1)]++
-	if !p.window.add(life, owner, s) {
-		p.table.Missed(life, s)
+	if !c.window.add(c.life, c.owner, s) {
+		p.table.Missed(c.life, s)
 	}
 }
 
-// closeWindow ends the window at end and starts the next.
+// closeWindow ends the window at end and starts the next. If something that it asked for
+// is on its way, it is handed out at the next completion only: of processes that were
+// short-lived nothing is told in the next window.
 func (p *Pipeline) closeWindow(closed []*Window, end event.KTime) []*Window {
-	w := p.window
-	p.copies.retry(true, p.count)
-	w.EndAt(end)
+	closed = p.handOut(closed)
+	p.window.EndAt(end)
+	p.ending = p.window
 	p.walk.window()
 	p.window = newWindow(p.code, p.jit, end, end+event.KTime(p.settings.Interval))
-	if w.Samples() == 0 {
+	if len(p.copies.waiting)+len(p.code.wanted) > 0 {
+		return closed
+	}
+	return p.handOut(closed)
+}
+
+// handOut appends the window that is ending.
+func (p *Pipeline) handOut(closed []*Window) []*Window {
+	w := p.ending
+	if w == nil {
+		return closed
+	}
+	p.copies.retry(w, p.count)
+	if p.ending = nil; w.Samples() == 0 {
 		return closed
 	}
 	p.ledger.Closed += w.Samples()
 	return append(closed, w.close(p.notes()))
+}
+
+// open returns the windows that have not been handed out.
+func (p *Pipeline) open() []*window {
+	if p.ending == nil {
+		return []*window{p.window}
+	}
+	return []*window{p.ending, p.window}
 }
 
 // Freed returns when the processes that the last Complete evicted were freed. It
@@ -279,8 +312,10 @@ func (p *Pipeline) KernelLoaded(k *symbol.Kernel, buildID string) {
 // and whether there is one.
 func (p *Pipeline) Oldest() (event.KTime, bool) {
 	k, any := p.copies.oldest()
-	if oldest := p.window.Oldest(); p.window.Samples() > 0 && (!any || oldest < k) {
-		return oldest, true
+	for _, w := range p.open() {
+		if w.Samples() > 0 && (!any || w.Oldest() < k) {
+			k, any = w.Oldest(), true
+		}
 	}
 	return k, any
 }
@@ -314,6 +349,9 @@ func (p *Pipeline) Stats() Stats {
 		Copied:         p.copies.walked,
 	}
 	s.Ledger.Held = uint64(p.hold.Len())
-	s.Ledger.Open = p.window.Samples() + uint64(len(p.copies.waiting))
+	s.Ledger.Open = uint64(len(p.copies.waiting))
+	for _, w := range p.open() {
+		s.Ledger.Open += w.Samples()
+	}
 	return s
 }

@@ -97,14 +97,15 @@ type Source interface {
 	Barrier() error
 	Counters() (source.Counters, error)
 	Tasks() ([]event.Task, error)
-	// Walks: the sampler can walk user stacks by tables, and the four below, which may
+	// Walks: the sampler can walk user stacks by tables, and the five below, which may
 	// be called beside the other methods, are of use. Place writes a table where the
 	// sampler reads it, Publish makes it use placed tables for an image, Withdraw ends
-	// that. Rule reads the rule at an offset from the base of a placed piece.
+	// that, Drop is told of pieces that no image that is published uses. Rule reads the rule at an offset from the base of a placed piece.
 	Walks() bool
 	Place(*unwind.Table) ([]unwind.Piece, error)
 	Publish(unwind.Space) error
 	Withdraw(unwind.Space) error
+	Drop([]unwind.Piece)
 	Rule(p unwind.Piece, offset uint32) unwind.Rule
 	// Stop ends sampling, Close gives everything back. Both may be repeated.
 	Stop() error

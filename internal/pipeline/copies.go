@@ -55,7 +55,7 @@ func (c *copies) take(to counter, s *event.Sample) bool {
 func (c *copies) ask(life *process.Life) {
 	for m := range life.Mappings {
 		id := c.code.id(m)
-		if _, ok := c.code.placed[id]; !ok && !c.code.isAbsent(id) {
+		if _, ok := c.code.tables.get(id); !ok && !c.code.isAbsent(id) {
 			c.code.want(id, m, life)
 		}
 	}
@@ -120,7 +120,7 @@ func (c *copies) walk(life *process.Life, s *event.Sample) (frames []uint64, end
 // file is on its way.
 func (c *copies) find(m *event.Mapping, life *process.Life, address uint64) (rule unwind.Rule, known bool) {
 	id := c.code.id(m)
-	file, ok := c.code.placed[id]
+	file, ok := c.code.tables.get(id)
 	if !ok {
 		return unwind.NoInfo, c.code.isAbsent(id) || !c.code.want(id, m, life)
 	}

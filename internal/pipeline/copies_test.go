@@ -66,7 +66,7 @@ func TestACopyWaitsForItsTables(t *testing.T) {
 	require.Len(t, p.code.wanted, 2, "the tables of all that is mapped")
 
 	for _, r := range p.FileRequests(9) {
-		p.Loaded(FileAnswer{ID: r.ID, File: file("x"), Pieces: []unwind.Piece{{From: 0x10000, To: 0x20000, Rows: 5}}})
+		p.Loaded(FileAnswer{ID: r.ID, File: file("x"), Pieces: []unwind.Piece{pieceOfX}})
 	}
 	closed := p.Flush(1300 * ms)
 	require.Len(t, closed, 1)

@@ -161,6 +161,7 @@ func (p *Pipeline) late(k event.KTime) {
 // that have closed and hold samples, oldest first.
 func (p *Pipeline) Complete(w event.KTime) []*Window {
 	p.until = max(p.until, w)
+	p.code.tables.now = p.until
 	p.table.Complete(w)
 	p.jit.complete(w)
 	p.copies.retry(nil, p.count)
@@ -181,6 +182,7 @@ func (p *Pipeline) Complete(w event.KTime) []*Window {
 	p.walk.forget(evicted.Gone)
 	p.walk.forget(evicted.Idle)
 	p.walk.complete()
+	p.code.tables.complete()
 	p.jit.forget(evicted.Gone)
 	p.jit.forget(evicted.Idle)
 	p.freed = evicted.Freed
@@ -288,12 +290,18 @@ func (p *Pipeline) Loaded(a FileAnswer) {
 	p.walk.arrived(a.ID, a.File != nil)
 }
 
-// Walks returns the processes whose memory the sampler is to know, and those that it
-// can forget. They are valid until the next call.
-func (p *Pipeline) Walks() (spaces, over []unwind.Space) {
-	spaces, over = p.walk.spaces, p.walk.over
-	p.walk.spaces, p.walk.over = nil, nil
-	return spaces, over
+// Walks is what the sampler is to be told: in this order, whose memory it can forget,
+// whose it is to know, and which tables are of no use any more.
+type Walks struct {
+	Over, Spaces []unwind.Space
+	Dropped      []unwind.Piece
+}
+
+// Walks returns what is new since the last call.
+func (p *Pipeline) Walks() Walks {
+	w := Walks{p.walk.over, p.walk.spaces, p.code.tables.dropped}
+	p.walk.over, p.walk.spaces, p.code.tables.dropped = nil, nil, nil
+	return w
 }
 
 // PerfMapRequests returns up to n lists of code made at run time that are wanted;

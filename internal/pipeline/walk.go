@@ -11,7 +11,6 @@ import (
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/process"
-	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/symbol"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/unwind"
 )
 
@@ -21,8 +20,8 @@ import (
 type walk struct {
 	on   bool
 	code *code
-	// published is the version of the memory that the sampler has of a life.
-	published map[*process.Life]uint64
+	// published are the lives that the sampler knows.
+	published map[*process.Life]public
 	// due are the lives whose memory is to be published.
 	due map[*process.Life]struct{}
 	// waiting are the lives that have a file mapped whose table is on its way.
@@ -33,16 +32,17 @@ type walk struct {
 	over    []unwind.Space
 }
 
-// placed are the tables of a file, and where the file wants its code to be.
-type placed struct {
-	pieces   []unwind.Piece
-	segments []symbol.Segment
+// public is what the sampler has of a life.
+type public struct {
+	// version is of the memory; 0: it is to be published again with the next sample.
+	version uint64
+	files   []*placed
 }
 
 func newWalk(on bool, c *code) *walk {
 	return &walk{
 		on: on, code: c,
-		published: map[*process.Life]uint64{},
+		published: map[*process.Life]public{},
 		due:       map[*process.Life]struct{}{},
 		waiting:   map[event.FileID]map[*process.Life]struct{}{},
 		lacking:   map[*process.Life]struct{}{},
@@ -51,7 +51,7 @@ func newWalk(on bool, c *code) *walk {
 
 // sampled is told whose sample was taken.
 func (w *walk) sampled(life *process.Life) {
-	if v := life.Version(); w.on && v != 0 && w.published[life] != v {
+	if v := life.Version(); w.on && v != 0 && w.published[life].version != v {
 		w.due[life] = struct{}{}
 	}
 }
@@ -73,8 +73,8 @@ func (w *walk) arrived(id event.FileID, ok bool) {
 // window begins: files that could not be had are asked for again, once.
 func (w *walk) window() {
 	for life := range w.lacking {
-		if _, ok := w.published[life]; ok {
-			w.published[life] = 0
+		if p, ok := w.published[life]; ok {
+			w.published[life] = public{0, p.files}
 		}
 	}
 	clear(w.lacking)
@@ -83,8 +83,8 @@ func (w *walk) window() {
 // complete publishes the lives that are due: those sampled first, and those whose
 // memory has changed since.
 func (w *walk) complete() {
-	for life, version := range w.published {
-		if version != 0 && life.Version() != version {
+	for life, p := range w.published {
+		if p.version != 0 && life.Version() != p.version {
 			w.due[life] = struct{}{}
 		}
 	}
@@ -99,18 +99,23 @@ func (w *walk) publish(life *process.Life) {
 	if !life.Current() {
 		return
 	}
-	space, whole := w.space(life)
+	space, files, whole := w.space(life)
 	if !whole {
 		w.withdraw(life)
 		return
 	}
-	w.published[life] = life.Version()
+	for _, p := range files {
+		p.users++
+	}
+	w.code.tables.release(w.published[life].files)
+	w.published[life] = public{life.Version(), files}
 	w.spaces = append(w.spaces, space)
 }
 
 func (w *walk) withdraw(life *process.Life) {
-	if _, ok := w.published[life]; ok {
+	if p, ok := w.published[life]; ok {
 		delete(w.published, life)
+		w.code.tables.release(p.files)
 		w.over = append(w.over, unwind.Space{Proc: life.Proc, Generation: life.Generation})
 	}
 }
@@ -122,20 +127,24 @@ func inOrder(lives iter.Seq[*process.Life]) []*process.Life {
 	})
 }
 
-// space describes the memory of a life. It is whole if no table is on its way.
-func (w *walk) space(life *process.Life) (s unwind.Space, whole bool) {
+// space describes the memory of a life, and which tables that takes. It is whole if no
+// table is on its way.
+func (w *walk) space(life *process.Life) (s unwind.Space, files []*placed, whole bool) {
 	s, whole = unwind.Space{Proc: life.Proc, Generation: life.Generation}, true
-	version, known := w.published[life]
-	again := known && version == 0
+	p, known := w.published[life]
+	again := known && p.version == 0
 	for m := range life.Mappings {
 		id := w.code.id(m)
-		file, ok := w.code.placed[id]
+		file, ok := w.code.tables.get(id)
 		if !ok {
 			whole = w.await(id, m, life, again) && whole
+			s.Regions = unwind.Regions(s.Regions, m.Start, m.End, 0, nil)
+			continue
 		}
 		s.Regions = unwind.Regions(s.Regions, m.Start, m.End, file.bias(m), file.pieces)
+		files = append(files, file)
 	}
-	return s, whole
+	return s, files, whole
 }
 
 // await asks for the table of a file, for one that could not be had only if it is to
@@ -153,28 +162,6 @@ func (w *walk) await(id event.FileID, m *event.Mapping, life *process.Life, agai
 	}
 	w.waiting[id][life] = struct{}{}
 	return absent
-}
-
-// bias is how far from the file's own addresses the mapping is, modulo 2^64. Two
-// segments may share a page of the file, which is then in the mappings of both: the
-// mapping is of the one that begins in its first page, else of which it shows most.
-func (p placed) bias(m *event.Mapping) (bias uint64) {
-	const page = 4096
-	most := uint64(0)
-	for _, s := range p.segments {
-		from, to := max(s.Offset, m.Offset), min(s.Offset+s.Size, m.Offset+(m.End-m.Start))
-		if from >= to {
-			continue
-		}
-		of := m.Start + (s.Offset - m.Offset) - s.Address
-		if s.Offset/page == m.Offset/page && s.Offset >= m.Offset {
-			return of
-		}
-		if to-from > most {
-			most, bias = to-from, of
-		}
-	}
-	return bias
 }
 
 // forget drops lives that are over.

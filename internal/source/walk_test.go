@@ -117,7 +117,7 @@ func (p *program) walked(t *testing.T, change func(*unwind.Space), arguments ...
 				copied++
 				stack, ok := unwind.CopyOf(s.User)
 				require.True(t, ok)
-				s.User, s.UserStack = stack.Walk(unwind.Native(), rules(k, space.Regions), nil)
+				s.User, s.UserStack = stack.Walk(unwind.Native(), ruleIn(k, space.Regions), nil)
 			}
 			stacks[s.UserStack] = append(stacks[s.UserStack], s.User)
 			n++
@@ -126,8 +126,8 @@ func (p *program) walked(t *testing.T, change func(*unwind.Space), arguments ...
 	return stacks, copied
 }
 
-// rules are those of regions.
-func rules(k *Kernel, regions []unwind.Region) unwind.Find {
+// ruleIn finds the rules of regions.
+func ruleIn(k *Kernel, regions []unwind.Region) unwind.Find {
 	return func(address uint64) (unwind.Rule, bool) {
 		for _, r := range regions {
 			if r.Start <= address && address < r.End {

@@ -195,23 +195,7 @@ int sample_cpu(void *ctx)
 	return 0;
 }
 
-/* For kernels without bpf_loop. */
-SEC("perf_event")
-int sample_cpu_simply(void *ctx)
-{
-	struct wire_counters *counters = cpu_counters(bpf_get_smp_processor_id());
-	struct wire_sample *sample;
-
-	if (!counters)
-		return 0;
-	sample = begin_sample(ctx, counters);
-	if (!sample)
-		return 0;
-	if (sample->head.user_stack == USER_TAKEN)
-		follow_frame_pointers(ctx, sample);
-	end_sample(sample, counters);
-	return 0;
-}
+#include "tailcall.h"
 
 /* Lifecycle programs nest and may be preempted: they build on the stack. */
 static __always_inline void submit_lifecycle(struct wire_lifecycle *record)

@@ -13,6 +13,26 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type ProfilerWalk struct {
+	_       structs.HostLayout
+	Ip      uint64
+	Sp      uint64
+	Fp      uint64
+	Lr      uint64
+	Regions struct {
+		_     structs.HostLayout
+		Chunk uint32
+		First uint32
+		Count uint32
+	}
+	KernelFrames uint32
+	UserFrames   uint32
+	End          uint8
+	Exact        uint8
+	Switched     uint8
+	_            [1]byte
+}
+
 type ProfilerWireCfa uint32
 
 const (
@@ -144,28 +164,32 @@ const (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	ProfilerMapChunks           = "chunks"
-	ProfilerMapCounters         = "counters"
-	ProfilerMapRings            = "rings"
-	ProfilerMapRules            = "rules"
-	ProfilerMapScratch          = "scratch"
-	ProfilerMapSpaces           = "spaces"
-	ProfilerProgDumpProcesses   = "dump_processes"
-	ProfilerProgProcessExec     = "process_exec"
-	ProfilerProgProcessExit     = "process_exit"
-	ProfilerProgProcessFork     = "process_fork"
-	ProfilerProgProcessFree     = "process_free"
-	ProfilerProgSampleCpu       = "sample_cpu"
-	ProfilerProgSampleCpuSimply = "sample_cpu_simply"
-	ProfilerVarSpareRing        = "spare_ring"
-	ProfilerVarUnusedCfa        = "unused_cfa"
-	ProfilerVarUnusedKind       = "unused_kind"
-	ProfilerVarUnusedLifecycle  = "unused_lifecycle"
-	ProfilerVarUnusedPlace      = "unused_place"
-	ProfilerVarUnusedRegion     = "unused_region"
-	ProfilerVarUnusedRow        = "unused_row"
-	ProfilerVarUnusedUserStack  = "unused_user_stack"
-	ProfilerVarWorkerFlags      = "worker_flags"
+	ProfilerMapChunks            = "chunks"
+	ProfilerMapCounters          = "counters"
+	ProfilerMapParts             = "parts"
+	ProfilerMapRings             = "rings"
+	ProfilerMapRules             = "rules"
+	ProfilerMapScratch           = "scratch"
+	ProfilerMapSpaces            = "spaces"
+	ProfilerMapWalks             = "walks"
+	ProfilerProgDumpProcesses    = "dump_processes"
+	ProfilerProgProcessExec      = "process_exec"
+	ProfilerProgProcessExit      = "process_exit"
+	ProfilerProgProcessFork      = "process_fork"
+	ProfilerProgProcessFree      = "process_free"
+	ProfilerProgSampleCpu        = "sample_cpu"
+	ProfilerProgSampleCpuInParts = "sample_cpu_in_parts"
+	ProfilerProgWalkPart         = "walk_part"
+	ProfilerVarKernelStack       = "kernel_stack"
+	ProfilerVarSpareRing         = "spare_ring"
+	ProfilerVarUnusedCfa         = "unused_cfa"
+	ProfilerVarUnusedKind        = "unused_kind"
+	ProfilerVarUnusedLifecycle   = "unused_lifecycle"
+	ProfilerVarUnusedPlace       = "unused_place"
+	ProfilerVarUnusedRegion      = "unused_region"
+	ProfilerVarUnusedRow         = "unused_row"
+	ProfilerVarUnusedUserStack   = "unused_user_stack"
+	ProfilerVarWorkerFlags       = "worker_flags"
 )
 
 // LoadProfiler returns the embedded CollectionSpec for Profiler.
@@ -210,13 +234,14 @@ type ProfilerSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type ProfilerProgramSpecs struct {
-	DumpProcesses   *ebpf.ProgramSpec `ebpf:"dump_processes"`
-	ProcessExec     *ebpf.ProgramSpec `ebpf:"process_exec"`
-	ProcessExit     *ebpf.ProgramSpec `ebpf:"process_exit"`
-	ProcessFork     *ebpf.ProgramSpec `ebpf:"process_fork"`
-	ProcessFree     *ebpf.ProgramSpec `ebpf:"process_free"`
-	SampleCpu       *ebpf.ProgramSpec `ebpf:"sample_cpu"`
-	SampleCpuSimply *ebpf.ProgramSpec `ebpf:"sample_cpu_simply"`
+	DumpProcesses    *ebpf.ProgramSpec `ebpf:"dump_processes"`
+	ProcessExec      *ebpf.ProgramSpec `ebpf:"process_exec"`
+	ProcessExit      *ebpf.ProgramSpec `ebpf:"process_exit"`
+	ProcessFork      *ebpf.ProgramSpec `ebpf:"process_fork"`
+	ProcessFree      *ebpf.ProgramSpec `ebpf:"process_free"`
+	SampleCpu        *ebpf.ProgramSpec `ebpf:"sample_cpu"`
+	SampleCpuInParts *ebpf.ProgramSpec `ebpf:"sample_cpu_in_parts"`
+	WalkPart         *ebpf.ProgramSpec `ebpf:"walk_part"`
 }
 
 // ProfilerMapSpecs contains maps before they are loaded into the kernel.
@@ -225,16 +250,19 @@ type ProfilerProgramSpecs struct {
 type ProfilerMapSpecs struct {
 	Chunks   *ebpf.MapSpec `ebpf:"chunks"`
 	Counters *ebpf.MapSpec `ebpf:"counters"`
+	Parts    *ebpf.MapSpec `ebpf:"parts"`
 	Rings    *ebpf.MapSpec `ebpf:"rings"`
 	Rules    *ebpf.MapSpec `ebpf:"rules"`
 	Scratch  *ebpf.MapSpec `ebpf:"scratch"`
 	Spaces   *ebpf.MapSpec `ebpf:"spaces"`
+	Walks    *ebpf.MapSpec `ebpf:"walks"`
 }
 
 // ProfilerVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type ProfilerVariableSpecs struct {
+	KernelStack     *ebpf.VariableSpec `ebpf:"kernel_stack"`
 	SpareRing       *ebpf.VariableSpec `ebpf:"spare_ring"`
 	UnusedCfa       *ebpf.VariableSpec `ebpf:"unused_cfa"`
 	UnusedKind      *ebpf.VariableSpec `ebpf:"unused_kind"`
@@ -268,20 +296,24 @@ func (o *ProfilerObjects) Close() error {
 type ProfilerMaps struct {
 	Chunks   *ebpf.Map `ebpf:"chunks"`
 	Counters *ebpf.Map `ebpf:"counters"`
+	Parts    *ebpf.Map `ebpf:"parts"`
 	Rings    *ebpf.Map `ebpf:"rings"`
 	Rules    *ebpf.Map `ebpf:"rules"`
 	Scratch  *ebpf.Map `ebpf:"scratch"`
 	Spaces   *ebpf.Map `ebpf:"spaces"`
+	Walks    *ebpf.Map `ebpf:"walks"`
 }
 
 func (m *ProfilerMaps) Close() error {
 	return _ProfilerClose(
 		m.Chunks,
 		m.Counters,
+		m.Parts,
 		m.Rings,
 		m.Rules,
 		m.Scratch,
 		m.Spaces,
+		m.Walks,
 	)
 }
 
@@ -289,6 +321,7 @@ func (m *ProfilerMaps) Close() error {
 //
 // It can be passed to LoadProfilerObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ProfilerVariables struct {
+	KernelStack     *ebpf.Variable `ebpf:"kernel_stack"`
 	SpareRing       *ebpf.Variable `ebpf:"spare_ring"`
 	UnusedCfa       *ebpf.Variable `ebpf:"unused_cfa"`
 	UnusedKind      *ebpf.Variable `ebpf:"unused_kind"`
@@ -304,13 +337,14 @@ type ProfilerVariables struct {
 //
 // It can be passed to LoadProfilerObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ProfilerPrograms struct {
-	DumpProcesses   *ebpf.Program `ebpf:"dump_processes"`
-	ProcessExec     *ebpf.Program `ebpf:"process_exec"`
-	ProcessExit     *ebpf.Program `ebpf:"process_exit"`
-	ProcessFork     *ebpf.Program `ebpf:"process_fork"`
-	ProcessFree     *ebpf.Program `ebpf:"process_free"`
-	SampleCpu       *ebpf.Program `ebpf:"sample_cpu"`
-	SampleCpuSimply *ebpf.Program `ebpf:"sample_cpu_simply"`
+	DumpProcesses    *ebpf.Program `ebpf:"dump_processes"`
+	ProcessExec      *ebpf.Program `ebpf:"process_exec"`
+	ProcessExit      *ebpf.Program `ebpf:"process_exit"`
+	ProcessFork      *ebpf.Program `ebpf:"process_fork"`
+	ProcessFree      *ebpf.Program `ebpf:"process_free"`
+	SampleCpu        *ebpf.Program `ebpf:"sample_cpu"`
+	SampleCpuInParts *ebpf.Program `ebpf:"sample_cpu_in_parts"`
+	WalkPart         *ebpf.Program `ebpf:"walk_part"`
 }
 
 func (p *ProfilerPrograms) Close() error {
@@ -321,7 +355,8 @@ func (p *ProfilerPrograms) Close() error {
 		p.ProcessFork,
 		p.ProcessFree,
 		p.SampleCpu,
-		p.SampleCpuSimply,
+		p.SampleCpuInParts,
+		p.WalkPart,
 	)
 }
 

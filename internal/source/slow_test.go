@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -23,6 +22,7 @@ import (
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/preflight"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/roottest"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/unwind"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/watermark"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/test/slowbpf"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/test/workloads"
@@ -120,7 +120,8 @@ func mountTracefs(t *testing.T) {
 // onCPUForever runs a command there until the test ends.
 func onCPUForever(t *testing.T, cpu int, command ...string) (pid uint32) {
 	t.Helper()
-	c := exec.Command("taskset", append([]string{"-c", strconv.Itoa(cpu)}, command...)...)
+	defer pin(t, cpu)()
+	c := exec.Command(command[0], command[1:]...)
 	require.NoError(t, c.Start())
 	t.Cleanup(func() {
 		require.NoError(t, c.Process.Kill())
@@ -269,8 +270,16 @@ func TestSlewedClocksAreCoveredByTheGuard(t *testing.T) {
 
 // The receiver's own programs are interrupted by slow ones and interrupt them.
 func TestNoRecordOfTheSourceIsLateUnderSlowPrograms(t *testing.T) {
+	testNoRecordIsLate(t, !hasLoop())
+}
+
+// The same of samples that more than thirty programs take one after another.
+func TestNoRecordOfASamplerInPartsIsLate(t *testing.T) { testNoRecordIsLate(t, true) }
+
+func testNoRecordIsLate(t *testing.T, inParts bool) {
 	openSlow(t)
-	k := open(t, Settings{SamplesPerSecond: 997, PollInterval: 10 * time.Millisecond})
+	k := open(t, Settings{SamplesPerSecond: 997, PollInterval: 10 * time.Millisecond, walkInParts: inParts})
+	deep := openProgram(t, workloads.BuildDeep(t, "-static", "-no-pie")).start(t, k, func(*unwind.Space) {}, "plain", "500")
 	forks := make(chan struct{})
 	lives := workloads.BuildLives(t)
 	go func() {
@@ -280,7 +289,7 @@ func TestNoRecordOfTheSourceIsLateUnderSlowPrograms(t *testing.T) {
 	mark := watermark.New(k.Buffers(), watermark.Guard)
 	heads := make([]uint64, k.Buffers())
 	var until event.KTime
-	samples, lifecycle, late, completions := 0, 0, 0, 0
+	samples, deepest, lifecycle, late, completions := 0, 0, 0, 0, 0
 	drain := func() {
 		for i := range heads {
 			var b event.Batch
@@ -288,6 +297,9 @@ func TestNoRecordOfTheSourceIsLateUnderSlowPrograms(t *testing.T) {
 			for _, s := range b.Samples {
 				samples++
 				late += lateBy(s.KTime, until)
+				if s.Proc == deep && len(s.User) > 500 {
+					deepest++
+				}
 			}
 			for _, l := range b.Lifecycle {
 				lifecycle++
@@ -314,10 +326,11 @@ func TestNoRecordOfTheSourceIsLateUnderSlowPrograms(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d samples, %d lifecycle records, %d completions", samples, lifecycle, completions)
+	t.Logf("%d samples, %d of them deep, %d lifecycle records, %d completions", samples, deepest, lifecycle, completions)
 	require.Zero(t, late)
 	require.Greater(t, lifecycle, 100)
 	require.Greater(t, samples, 100)
+	require.Greater(t, deepest, 100, "the test has no power")
 }
 
 func lateBy(k, until event.KTime) int {

@@ -77,15 +77,13 @@ func (p *program) names(stack []uint64) (out []string) {
 	return out
 }
 
-// walked runs the program and returns the stacks of its samples by how they end. Its
-// memory is published as that of the image that change makes of it.
-func (p *program) walked(t *testing.T, d time.Duration, change func(*unwind.Space), arguments ...string) map[event.UserStack][][]uint64 {
+// start runs the program until the test ends, and has its stacks walked by its tables.
+// Its memory is published as that of the image that change makes of it.
+func (p *program) start(t *testing.T, k *Kernel, change func(*unwind.Space), arguments ...string) event.ProcID {
 	t.Helper()
-	k := open(t, Settings{SamplesPerSecond: 499, PollInterval: 100 * time.Millisecond})
-	require.True(t, k.Walks())
 	cmd := exec.Command(p.path, arguments...)
 	require.NoError(t, cmd.Start())
-	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	time.Sleep(50 * time.Millisecond) // it is where it burns
 	var pieces []unwind.Piece
 	if p.table != nil {
@@ -104,6 +102,15 @@ func (p *program) walked(t *testing.T, d time.Duration, change func(*unwind.Spac
 	proc := space.Proc
 	change(&space)
 	require.NoError(t, k.Publish(space))
+	return proc
+}
+
+// walked runs the program and returns the stacks of its samples by how they end, see
+// start.
+func (p *program) walked(t *testing.T, inParts bool, d time.Duration, change func(*unwind.Space), arguments ...string) map[event.UserStack][][]uint64 {
+	t.Helper()
+	k := open(t, Settings{SamplesPerSecond: 499, PollInterval: 100 * time.Millisecond, walkInParts: inParts})
+	proc := p.start(t, k, change, arguments...)
 	from := k.Now()
 	time.Sleep(d)
 	var batch event.Batch
@@ -131,6 +138,16 @@ func (p *program) walked(t *testing.T, d time.Duration, change func(*unwind.Spac
 
 // The whole chain of calls without frame pointers, up to where the program began.
 func TestStacksAreWalkedByTables(t *testing.T) {
+	if !hasLoop() {
+		t.Skip("this kernel has no bpf_loop: TestStacksAreWalkedInParts is of what it has")
+	}
+	testWalks(t, false)
+}
+
+// The same by the sampler of kernels without bpf_loop, which every kernel can load.
+func TestStacksAreWalkedInParts(t *testing.T) { testWalks(t, true) }
+
+func testWalks(t *testing.T, inParts bool) {
 	p := openProgram(t, workloads.BuildDeep(t, "-static", "-no-pie"))
 	for _, kind := range []struct {
 		name   string
@@ -147,26 +164,60 @@ func TestStacksAreWalkedByTables(t *testing.T) {
 		{"aligned", 60, []string{"align"}},
 	} {
 		t.Run(fmt.Sprint(kind.name, "_", kind.length), func(t *testing.T) {
-			stacks := p.walked(t, 500*time.Millisecond, func(*unwind.Space) {}, kind.name, strconv.Itoa(kind.length))
-			want := append(append([]string{"burn"}, kind.inner...), "end")
-			for n := range kind.length {
-				want = append(want, []string{"even", "odd"}[(kind.length-1-n)%2])
-			}
-			want = append(want, "main", "__libc_start_call_main", "__libc_start_main_impl", "_start")
-			exact, other := 0, map[string]int{}
-			for end, all := range stacks {
-				for _, stack := range all {
-					if got := p.names(stack); end == event.UserComplete && slices.Equal(got, want) {
-						exact++
-					} else {
-						other[fmt.Sprint(end, " ", len(stack), " ", strings.Join(got, " "))]++
-					}
-				}
-			}
-			t.Log(exact, "exact", other)
-			require.Greater(t, exact, 50)
-			require.Empty(t, other)
+			p.requireExact(t, inParts, append(kind.inner, "end"), kind.name, kind.length)
 		})
+	}
+}
+
+// requireExact runs the program and requires every frame of every sample to be right.
+func (p *program) requireExact(t *testing.T, inParts bool, inner []string, kind string, length int) {
+	t.Helper()
+	stacks := p.walked(t, inParts, 500*time.Millisecond, func(*unwind.Space) {}, kind, strconv.Itoa(length))
+	want := append([]string{"burn"}, inner...)
+	for n := range length {
+		want = append(want, []string{"even", "odd"}[(length-1-n)%2])
+	}
+	want = append(want, "main", "__libc_start_call_main", "__libc_start_main_impl", "_start")
+	exact, other := 0, map[string]int{}
+	for end, all := range stacks {
+		for _, stack := range all {
+			if got := p.names(stack); end == event.UserComplete && slices.Equal(got, want) {
+				exact++
+			} else {
+				other[fmt.Sprint(end, " ", len(stack), " ", strings.Join(got, " "))]++
+			}
+		}
+	}
+	t.Log(exact, "exact", other)
+	require.Greater(t, exact, 50)
+	require.Empty(t, other)
+}
+
+// Return addresses of programs that sign them are sent without their signatures.
+func TestStacksAreWalkedThroughSignatures(t *testing.T) {
+	if runtime.GOARCH != "arm64" {
+		t.Skip("return addresses are signed on arm64 only")
+	}
+	cpu, err := os.ReadFile("/proc/cpuinfo")
+	require.NoError(t, err)
+	require.Contains(t, string(cpu), " paca ", "the CPU signs nothing")
+	p := openProgram(t, workloads.BuildSigned(t, "-static", "-no-pie"))
+	for _, inParts := range []bool{!hasLoop(), true} {
+		p.requireExact(t, inParts, []string{"end"}, "plain", 200)
+		p.requireExact(t, inParts, []string{"handler", "?", "__kill", "interrupt", "end"}, "signal", 60)
+	}
+}
+
+// A stack that is deeper than what is taken is cut off, and says so.
+func TestStacksAreWalkedToTheirBound(t *testing.T) {
+	p := openProgram(t, workloads.BuildDeep(t, "-static", "-no-pie"))
+	for _, inParts := range []bool{!hasLoop(), true} {
+		stacks := p.walked(t, inParts, 300*time.Millisecond, func(*unwind.Space) {}, "plain", "600")
+		require.Len(t, stacks, 1)
+		require.Greater(t, len(stacks[event.UserTruncated]), 30)
+		for _, stack := range stacks[event.UserTruncated] {
+			require.Len(t, stack, 512)
+		}
 	}
 }
 
@@ -178,7 +229,7 @@ func TestTablesOfAnotherImageAreNotUsed(t *testing.T) {
 		"another process": func(s *unwind.Space) { s.Proc.Start-- },
 		"before the exec": func(s *unwind.Space) { s.Generation-- },
 	} {
-		stacks := p.walked(t, 300*time.Millisecond, change, "plain", "10")
+		stacks := p.walked(t, false, 300*time.Millisecond, change, "plain", "10")
 		require.Len(t, stacks, 1, name)
 		require.Greater(t, len(stacks[event.UserTaken]), 30, name)
 	}
@@ -191,7 +242,7 @@ func TestStacksOf32BitProgramsFollowFramePointers(t *testing.T) {
 		t.Skip("builds a program for 32-bit x86")
 	}
 	p := &program{path: workloads.BuildNarrow(t)}
-	stacks := p.walked(t, 300*time.Millisecond, func(s *unwind.Space) {
+	stacks := p.walked(t, false, 300*time.Millisecond, func(s *unwind.Space) {
 		s.Regions = []unwind.Region{{Start: 0x1000, End: 1 << 32}}
 	})
 	require.Len(t, stacks, 1)

@@ -125,59 +125,70 @@ static __always_inline int find_regions(struct wire_sample *sample, struct regio
 	return 0;
 }
 
+/*
+ * Binary searches go down from the whole to nothing in a number of steps that depends on
+ * nothing, and the verifier is not shown the bounds of what is left: it would look at
+ * each way through the steps on its own.
+ */
+#define hide(value) barrier_var(value)
+
 /* Finds the region that holds an address. */
 static __always_inline int find_region(struct regions *regions, __u64 address, struct wire_region *found)
 {
 	struct chunk *chunk = chunk_of(regions->chunk);
-	__u32 low = 0, high = regions->count;
+	__u32 first = regions->first, next = first, left = regions->count;
 	struct wire_region *r;
 
 	if (!chunk)
 		return -1;
-	for (int i = 0; i < REGION_STEPS && low < high; i++) {
-		__u32 mid = (low + high) / 2;
+	for (int i = 0; i < REGION_STEPS && left; i++) {
+		__u32 half = (left + 1) / 2;
 
-		r = region_at(chunk, regions->first + mid);
-		if (r->end > address)
-			high = mid;
-		else
-			low = mid + 1;
+		r = region_at(chunk, next + half - 1);
+		if (r->end <= address)
+			next += half;
+		left /= 2;
+		hide(next);
+		hide(left);
 	}
-	if (low >= regions->count)
+	if (next - first >= regions->count)
 		return -1;
-	r = region_at(chunk, regions->first + low);
+	r = region_at(chunk, next);
 	if (r->start > address || r->end <= address)
 		return -1;
 	*found = *r;
 	return 0;
 }
 
+static __always_inline struct wire_row *row_at(struct chunk *chunk, __u32 index)
+{
+	return (void *)&chunk->bytes[(index % CHUNK_ROWS) * sizeof(struct wire_row)];
+}
+
 /* Finds the number of the rule of an address; 0: there is none. */
 static __always_inline int find_rule(struct wire_region *region, __u64 address)
 {
-	__u32 first = region->rows >> 16 & 0xffffff, low = 0, high = region->rows >> 40;
+	__u32 first = region->rows >> 16 & 0xffffff, next = first, left = region->rows >> 40;
 	__u64 offset = address - region->base;
 	struct chunk *chunk;
-	struct wire_row *row;
 
-	if (!high || offset > 0xffffffff)
+	if (!left || offset > 0xffffffff)
 		return 0;
 	chunk = chunk_of(region->rows & 0xffff);
 	if (!chunk)
 		return 0;
-	for (int i = 0; i < ROW_STEPS && low < high; i++) {
-		__u32 mid = (low + high) / 2;
+	for (int i = 0; i < ROW_STEPS && left; i++) {
+		__u32 half = (left + 1) / 2;
 
-		row = (void *)&chunk->bytes[((first + mid) % CHUNK_ROWS) * sizeof(*row)];
-		if (row->offset <= offset)
-			low = mid + 1;
-		else
-			high = mid;
+		if (row_at(chunk, next + half - 1)->offset <= offset)
+			next += half;
+		left /= 2;
+		hide(next);
+		hide(left);
 	}
-	if (!low)
+	if (next == first)
 		return 0;
-	row = (void *)&chunk->bytes[((first + low - 1) % CHUNK_ROWS) * sizeof(*row)];
-	return row->rule;
+	return row_at(chunk, next - 1)->rule;
 }
 
 static __always_inline int load_user(__u64 address, __u64 *value)

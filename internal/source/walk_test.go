@@ -136,6 +136,14 @@ func (p *program) walked(t *testing.T, inParts bool, d time.Duration, change fun
 	return stacks
 }
 
+// samplers says of those that this kernel can load whether they walk in parts.
+func samplers() []bool {
+	if hasLoop() {
+		return []bool{false, true}
+	}
+	return []bool{true}
+}
+
 // The whole chain of calls without frame pointers, up to where the program began.
 func TestStacksAreWalkedByTables(t *testing.T) {
 	if !hasLoop() {
@@ -205,7 +213,7 @@ func TestStacksAreWalkedThroughSignatures(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, string(cpu), " paca ", "the CPU signs nothing")
 	p := openProgram(t, workloads.BuildSigned(t, "-static", "-no-pie"))
-	for _, inParts := range []bool{!hasLoop(), true} {
+	for _, inParts := range samplers() {
 		p.requireExact(t, inParts, []string{"end"}, "plain", 200)
 		p.requireExact(t, inParts, []string{"handler", "?", "__kill", "interrupt", "end"}, "signal", 60)
 	}
@@ -214,7 +222,7 @@ func TestStacksAreWalkedThroughSignatures(t *testing.T) {
 // A stack that is deeper than what is taken is cut off, and says so.
 func TestStacksAreWalkedToTheirBound(t *testing.T) {
 	p := openProgram(t, workloads.BuildDeep(t, "-static", "-no-pie"))
-	for _, inParts := range []bool{!hasLoop(), true} {
+	for _, inParts := range samplers() {
 		stacks := p.walked(t, inParts, 300*time.Millisecond, func(*unwind.Space) {}, "plain", "600")
 		require.Len(t, stacks, 1)
 		require.Greater(t, len(stacks[event.UserTruncated]), 30)

@@ -16,7 +16,7 @@ in-each = @set -e; for m in . $(MODULES); do echo "$$m: go $(1)"; (cd $$m && $(G
 
 .DEFAULT_GOAL := help
 .PHONY: help run build build-contrib build-e2e generate check-generated check-tidy fmt check-fmt vet \
-	staticcheck lint-imports lint test-needs test test-race test-e2e test-model test-vm simulate cross bench bench-host clean
+	staticcheck lint-imports lint test-needs test test-race test-e2e test-model test-kernels simulate cross bench bench-host clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -93,8 +93,9 @@ test-e2e: build-e2e ## Run the collector from end to end (root)
 test-model: ## Check the models of the watermark and of process identity with SPIN (some 6 min)
 	$(GO) test -count=1 -v -timeout 30m -tags model ./test/model
 
-test-vm: ## Run the tests that want a machine of their own in an emulator (downloads a kernel)
-	$(GO) test -count=1 -v -timeout 40m -tags vm ./test/vm
+# FLAGS=-short is what CI runs; FLAGS='-args -update' writes docs/kernels.md.
+test-kernels: ## Run kernel tests on other kernels in an emulator, some 30 min (downloads them)
+	$(GO) test -count=1 -v -timeout 120m -tags vm ./test/vm $(FLAGS)
 
 cross: ## Build for the other platforms
 	@set -e; for p in darwin/arm64 windows/amd64 linux/arm64; do \

@@ -120,9 +120,7 @@ static __always_inline void follow_frame_pointers(void *ctx, struct wire_sample 
 /* The user stack by tables, else a copy of it, else by frame pointers. */
 static __always_inline void take_user_stack(void *ctx, struct wire_sample *sample)
 {
-	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
-
-	if (is_compat(regs) || (!walk_user_stack(sample, regs) && !copy_user_stack(sample, regs)))
+	if (!walk_user_stack(sample) && !copy_user_stack(sample))
 		follow_frame_pointers(ctx, sample);
 }
 
@@ -203,23 +201,7 @@ int sample_cpu(void *ctx)
 	return 0;
 }
 
-/* For kernels without bpf_loop. */
-SEC("perf_event")
-int sample_cpu_simply(void *ctx)
-{
-	struct wire_counters *counters = cpu_counters(bpf_get_smp_processor_id());
-	struct wire_sample *sample;
-
-	if (!counters)
-		return 0;
-	sample = begin_sample(ctx, counters);
-	if (!sample)
-		return 0;
-	if (sample->head.user_stack == USER_TAKEN)
-		follow_frame_pointers(ctx, sample);
-	end_sample(sample, counters);
-	return 0;
-}
+#include "tailcall.h"
 
 /* Lifecycle programs nest and may be preempted: they build on the stack. */
 static __always_inline void submit_lifecycle(struct wire_lifecycle *record)

@@ -19,6 +19,26 @@ type ProfilerCopied struct {
 	Bytes  uint64
 }
 
+type ProfilerWalk struct {
+	_       structs.HostLayout
+	Ip      uint64
+	Sp      uint64
+	Fp      uint64
+	Lr      uint64
+	Regions struct {
+		_     structs.HostLayout
+		Chunk uint32
+		First uint32
+		Count uint32
+	}
+	KernelFrames uint32
+	UserFrames   uint32
+	End          uint8
+	Exact        uint8
+	Switched     uint8
+	_            [1]byte
+}
+
 type ProfilerWireCfa uint32
 
 const (
@@ -151,30 +171,34 @@ const (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	ProfilerMapChunks           = "chunks"
-	ProfilerMapCopied           = "copied"
-	ProfilerMapCounters         = "counters"
-	ProfilerMapRings            = "rings"
-	ProfilerMapRules            = "rules"
-	ProfilerMapScratch          = "scratch"
-	ProfilerMapSpaces           = "spaces"
-	ProfilerProgDumpProcesses   = "dump_processes"
-	ProfilerProgProcessExec     = "process_exec"
-	ProfilerProgProcessExit     = "process_exit"
-	ProfilerProgProcessFork     = "process_fork"
-	ProfilerProgProcessFree     = "process_free"
-	ProfilerProgSampleCpu       = "sample_cpu"
-	ProfilerProgSampleCpuSimply = "sample_cpu_simply"
-	ProfilerVarCopyBudget       = "copy_budget"
-	ProfilerVarSpareRing        = "spare_ring"
-	ProfilerVarUnusedCfa        = "unused_cfa"
-	ProfilerVarUnusedKind       = "unused_kind"
-	ProfilerVarUnusedLifecycle  = "unused_lifecycle"
-	ProfilerVarUnusedPlace      = "unused_place"
-	ProfilerVarUnusedRegion     = "unused_region"
-	ProfilerVarUnusedRow        = "unused_row"
-	ProfilerVarUnusedUserStack  = "unused_user_stack"
-	ProfilerVarWorkerFlags      = "worker_flags"
+	ProfilerMapChunks            = "chunks"
+	ProfilerMapCopied            = "copied"
+	ProfilerMapCounters          = "counters"
+	ProfilerMapParts             = "parts"
+	ProfilerMapRings             = "rings"
+	ProfilerMapRules             = "rules"
+	ProfilerMapScratch           = "scratch"
+	ProfilerMapSpaces            = "spaces"
+	ProfilerMapWalks             = "walks"
+	ProfilerProgDumpProcesses    = "dump_processes"
+	ProfilerProgProcessExec      = "process_exec"
+	ProfilerProgProcessExit      = "process_exit"
+	ProfilerProgProcessFork      = "process_fork"
+	ProfilerProgProcessFree      = "process_free"
+	ProfilerProgSampleCpu        = "sample_cpu"
+	ProfilerProgSampleCpuInParts = "sample_cpu_in_parts"
+	ProfilerProgWalkPart         = "walk_part"
+	ProfilerVarCopyBudget        = "copy_budget"
+	ProfilerVarKernelStack       = "kernel_stack"
+	ProfilerVarSpareRing         = "spare_ring"
+	ProfilerVarUnusedCfa         = "unused_cfa"
+	ProfilerVarUnusedKind        = "unused_kind"
+	ProfilerVarUnusedLifecycle   = "unused_lifecycle"
+	ProfilerVarUnusedPlace       = "unused_place"
+	ProfilerVarUnusedRegion      = "unused_region"
+	ProfilerVarUnusedRow         = "unused_row"
+	ProfilerVarUnusedUserStack   = "unused_user_stack"
+	ProfilerVarWorkerFlags       = "worker_flags"
 )
 
 // LoadProfiler returns the embedded CollectionSpec for Profiler.
@@ -219,13 +243,14 @@ type ProfilerSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type ProfilerProgramSpecs struct {
-	DumpProcesses   *ebpf.ProgramSpec `ebpf:"dump_processes"`
-	ProcessExec     *ebpf.ProgramSpec `ebpf:"process_exec"`
-	ProcessExit     *ebpf.ProgramSpec `ebpf:"process_exit"`
-	ProcessFork     *ebpf.ProgramSpec `ebpf:"process_fork"`
-	ProcessFree     *ebpf.ProgramSpec `ebpf:"process_free"`
-	SampleCpu       *ebpf.ProgramSpec `ebpf:"sample_cpu"`
-	SampleCpuSimply *ebpf.ProgramSpec `ebpf:"sample_cpu_simply"`
+	DumpProcesses    *ebpf.ProgramSpec `ebpf:"dump_processes"`
+	ProcessExec      *ebpf.ProgramSpec `ebpf:"process_exec"`
+	ProcessExit      *ebpf.ProgramSpec `ebpf:"process_exit"`
+	ProcessFork      *ebpf.ProgramSpec `ebpf:"process_fork"`
+	ProcessFree      *ebpf.ProgramSpec `ebpf:"process_free"`
+	SampleCpu        *ebpf.ProgramSpec `ebpf:"sample_cpu"`
+	SampleCpuInParts *ebpf.ProgramSpec `ebpf:"sample_cpu_in_parts"`
+	WalkPart         *ebpf.ProgramSpec `ebpf:"walk_part"`
 }
 
 // ProfilerMapSpecs contains maps before they are loaded into the kernel.
@@ -235,10 +260,12 @@ type ProfilerMapSpecs struct {
 	Chunks   *ebpf.MapSpec `ebpf:"chunks"`
 	Copied   *ebpf.MapSpec `ebpf:"copied"`
 	Counters *ebpf.MapSpec `ebpf:"counters"`
+	Parts    *ebpf.MapSpec `ebpf:"parts"`
 	Rings    *ebpf.MapSpec `ebpf:"rings"`
 	Rules    *ebpf.MapSpec `ebpf:"rules"`
 	Scratch  *ebpf.MapSpec `ebpf:"scratch"`
 	Spaces   *ebpf.MapSpec `ebpf:"spaces"`
+	Walks    *ebpf.MapSpec `ebpf:"walks"`
 }
 
 // ProfilerVariableSpecs contains global variables before they are loaded into the kernel.
@@ -246,6 +273,7 @@ type ProfilerMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type ProfilerVariableSpecs struct {
 	CopyBudget      *ebpf.VariableSpec `ebpf:"copy_budget"`
+	KernelStack     *ebpf.VariableSpec `ebpf:"kernel_stack"`
 	SpareRing       *ebpf.VariableSpec `ebpf:"spare_ring"`
 	UnusedCfa       *ebpf.VariableSpec `ebpf:"unused_cfa"`
 	UnusedKind      *ebpf.VariableSpec `ebpf:"unused_kind"`
@@ -280,10 +308,12 @@ type ProfilerMaps struct {
 	Chunks   *ebpf.Map `ebpf:"chunks"`
 	Copied   *ebpf.Map `ebpf:"copied"`
 	Counters *ebpf.Map `ebpf:"counters"`
+	Parts    *ebpf.Map `ebpf:"parts"`
 	Rings    *ebpf.Map `ebpf:"rings"`
 	Rules    *ebpf.Map `ebpf:"rules"`
 	Scratch  *ebpf.Map `ebpf:"scratch"`
 	Spaces   *ebpf.Map `ebpf:"spaces"`
+	Walks    *ebpf.Map `ebpf:"walks"`
 }
 
 func (m *ProfilerMaps) Close() error {
@@ -291,10 +321,12 @@ func (m *ProfilerMaps) Close() error {
 		m.Chunks,
 		m.Copied,
 		m.Counters,
+		m.Parts,
 		m.Rings,
 		m.Rules,
 		m.Scratch,
 		m.Spaces,
+		m.Walks,
 	)
 }
 
@@ -303,6 +335,7 @@ func (m *ProfilerMaps) Close() error {
 // It can be passed to LoadProfilerObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ProfilerVariables struct {
 	CopyBudget      *ebpf.Variable `ebpf:"copy_budget"`
+	KernelStack     *ebpf.Variable `ebpf:"kernel_stack"`
 	SpareRing       *ebpf.Variable `ebpf:"spare_ring"`
 	UnusedCfa       *ebpf.Variable `ebpf:"unused_cfa"`
 	UnusedKind      *ebpf.Variable `ebpf:"unused_kind"`
@@ -318,13 +351,14 @@ type ProfilerVariables struct {
 //
 // It can be passed to LoadProfilerObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ProfilerPrograms struct {
-	DumpProcesses   *ebpf.Program `ebpf:"dump_processes"`
-	ProcessExec     *ebpf.Program `ebpf:"process_exec"`
-	ProcessExit     *ebpf.Program `ebpf:"process_exit"`
-	ProcessFork     *ebpf.Program `ebpf:"process_fork"`
-	ProcessFree     *ebpf.Program `ebpf:"process_free"`
-	SampleCpu       *ebpf.Program `ebpf:"sample_cpu"`
-	SampleCpuSimply *ebpf.Program `ebpf:"sample_cpu_simply"`
+	DumpProcesses    *ebpf.Program `ebpf:"dump_processes"`
+	ProcessExec      *ebpf.Program `ebpf:"process_exec"`
+	ProcessExit      *ebpf.Program `ebpf:"process_exit"`
+	ProcessFork      *ebpf.Program `ebpf:"process_fork"`
+	ProcessFree      *ebpf.Program `ebpf:"process_free"`
+	SampleCpu        *ebpf.Program `ebpf:"sample_cpu"`
+	SampleCpuInParts *ebpf.Program `ebpf:"sample_cpu_in_parts"`
+	WalkPart         *ebpf.Program `ebpf:"walk_part"`
 }
 
 func (p *ProfilerPrograms) Close() error {
@@ -335,7 +369,8 @@ func (p *ProfilerPrograms) Close() error {
 		p.ProcessFork,
 		p.ProcessFree,
 		p.SampleCpu,
-		p.SampleCpuSimply,
+		p.SampleCpuInParts,
+		p.WalkPart,
 	)
 }
 

@@ -2,8 +2,8 @@
 /* Copyright The ebpf_profiler authors */
 
 /*
- * Walks user stacks by tables of rows, which user space writes into mapped memory.
- * Needs bpf_loop and bpf_task_pt_regs (since Linux 5.17 and 5.15).
+ * Walks user stacks by tables of rows, which user space writes into mapped memory: frame
+ * by frame in bpf_loop (since Linux 5.17), or as tailcall.h does.
  */
 #ifndef UNWIND_H
 #define UNWIND_H
@@ -48,7 +48,11 @@ struct {
 	__type(value, struct wire_space);
 } spaces SEC(".maps");
 
+/* The size of kernel stacks. */
+const volatile __u64 kernel_stack = 0;
+
 #if defined(__TARGET_ARCH_x86)
+#define is_user(regs) ((BPF_CORE_READ(regs, cs) & 3) == 3)
 #define user_ip(regs) BPF_CORE_READ(regs, ip)
 #define user_sp(regs) BPF_CORE_READ(regs, sp)
 #define user_fp(regs) BPF_CORE_READ(regs, bp)
@@ -56,6 +60,8 @@ struct {
 /* A 32-bit program: __USER32_CS in arch/x86/include/asm/segment.h. */
 #define is_compat(regs) (BPF_CORE_READ(regs, cs) == 0x23)
 #elif defined(__TARGET_ARCH_arm64)
+/* PSR_MODE_EL0t in arch/arm64/include/uapi/asm/ptrace.h. */
+#define is_user(regs) (!(BPF_CORE_READ(regs, pstate) & 0xf))
 #define user_ip(regs) BPF_CORE_READ(regs, pc)
 #define user_sp(regs) BPF_CORE_READ(regs, sp)
 #define user_fp(regs) BPF_CORE_READ(regs, regs[29])
@@ -75,6 +81,7 @@ struct walk {
 	__u32 kernel_frames, user_frames;
 	__u8 end;
 	__u8 exact; /* ip was interrupted there; else it is behind a call */
+	__u8 switched; /* to another stack, behind a signal handler */
 };
 
 static __always_inline struct chunk *chunk_of(__u32 index)
@@ -118,59 +125,70 @@ static __always_inline int find_regions(struct wire_sample *sample, struct regio
 	return 0;
 }
 
+/*
+ * Binary searches go down from the whole to nothing in a number of steps that depends on
+ * nothing, and the verifier is not shown the bounds of what is left: it would look at
+ * each way through the steps on its own.
+ */
+#define hide(value) barrier_var(value)
+
 /* Finds the region that holds an address. */
-static __noinline int find_region(struct regions *regions, __u64 address, struct wire_region *found)
+static __always_inline int find_region(struct regions *regions, __u64 address, struct wire_region *found)
 {
 	struct chunk *chunk = chunk_of(regions->chunk);
-	__u32 low = 0, high = regions->count;
+	__u32 first = regions->first, next = first, left = regions->count;
 	struct wire_region *r;
 
 	if (!chunk)
 		return -1;
-	for (int i = 0; i < REGION_STEPS && low < high; i++) {
-		__u32 mid = (low + high) / 2;
+	for (int i = 0; i < REGION_STEPS && left; i++) {
+		__u32 half = (left + 1) / 2;
 
-		r = region_at(chunk, regions->first + mid);
-		if (r->end > address)
-			high = mid;
-		else
-			low = mid + 1;
+		r = region_at(chunk, next + half - 1);
+		if (r->end <= address)
+			next += half;
+		left /= 2;
+		hide(next);
+		hide(left);
 	}
-	if (low >= regions->count)
+	if (next - first >= regions->count)
 		return -1;
-	r = region_at(chunk, regions->first + low);
+	r = region_at(chunk, next);
 	if (r->start > address || r->end <= address)
 		return -1;
 	*found = *r;
 	return 0;
 }
 
-/* Finds the number of the rule of an address; 0: there is none. */
-static __noinline int find_rule(struct wire_region *region, __u64 address)
+static __always_inline struct wire_row *row_at(struct chunk *chunk, __u32 index)
 {
-	__u32 first = region->rows >> 16 & 0xffffff, low = 0, high = region->rows >> 40;
+	return (void *)&chunk->bytes[(index % CHUNK_ROWS) * sizeof(struct wire_row)];
+}
+
+/* Finds the number of the rule of an address; 0: there is none. */
+static __always_inline int find_rule(struct wire_region *region, __u64 address)
+{
+	__u32 first = region->rows >> 16 & 0xffffff, next = first, left = region->rows >> 40;
 	__u64 offset = address - region->base;
 	struct chunk *chunk;
-	struct wire_row *row;
 
-	if (!high || offset > 0xffffffff)
+	if (!left || offset > 0xffffffff)
 		return 0;
 	chunk = chunk_of(region->rows & 0xffff);
 	if (!chunk)
 		return 0;
-	for (int i = 0; i < ROW_STEPS && low < high; i++) {
-		__u32 mid = (low + high) / 2;
+	for (int i = 0; i < ROW_STEPS && left; i++) {
+		__u32 half = (left + 1) / 2;
 
-		row = (void *)&chunk->bytes[((first + mid) % CHUNK_ROWS) * sizeof(*row)];
-		if (row->offset <= offset)
-			low = mid + 1;
-		else
-			high = mid;
+		if (row_at(chunk, next + half - 1)->offset <= offset)
+			next += half;
+		left /= 2;
+		hide(next);
+		hide(left);
 	}
-	if (!low)
+	if (next == first)
 		return 0;
-	row = (void *)&chunk->bytes[((first + low - 1) % CHUNK_ROWS) * sizeof(*row)];
-	return row->rule;
+	return row_at(chunk, next - 1)->rule;
 }
 
 static __always_inline int load_user(__u64 address, __u64 *value)
@@ -245,8 +263,59 @@ static __always_inline void frame_pointer_rule(struct wire_rule *rule)
 	};
 }
 
+/* Whether the frame at cfa may be that of the caller: stacks change once at most. */
+static __always_inline int is_above(struct walk *w, __u64 cfa, __u8 signal)
+{
+	if (cfa > w->sp)
+		return 1;
+	if (!signal || w->switched)
+		return 0;
+	w->switched = 1;
+	return 1;
+}
+
+#if defined(__TARGET_ARCH_arm64)
+/*
+ * mov x8, #__NR_rt_sigreturn; svc #0. Where a signal handler returns to has no call frame
+ * information, so that unwinders look at the code (arch/arm64/kernel/vdso/sigreturn.S,
+ * v5.8 to v6.12).
+ */
+#define SIGRETURN_CODE 0xd4000001d2801168ULL
+/* Of regs[29] in struct rt_sigframe, arch/arm64/kernel/signal.c; lr, sp and pc follow. */
+#define SIGFRAME_FP 544
+
+struct sigframe {
+	__u64 fp, lr, sp, pc;
+};
+
+/* Goes to where a signal came, if ip is where its handler returns to. */
+static __always_inline int leave_handler(struct walk *w, enum wire_user_stack *end)
+{
+	struct sigframe saved;
+	__u64 code;
+
+	if (load_user(w->ip, &code) || code != SIGRETURN_CODE)
+		return 0;
+	*end = USER_UNREADABLE;
+	if (bpf_probe_read_user(&saved, sizeof(saved), (void *)(w->sp + SIGFRAME_FP)))
+		return 1;
+	*end = USER_BAD_FRAME;
+	if (!is_above(w, saved.sp, 1) || saved.pc < MIN_ADDRESS || saved.pc >= MAX_ADDRESS)
+		return 1;
+	*end = USER_TAKEN;
+	w->ip = saved.pc;
+	w->sp = saved.sp;
+	w->fp = saved.fp;
+	w->lr = saved.lr;
+	w->exact = 1;
+	return 1;
+}
+#else
+#define leave_handler(w, end) 0
+#endif
+
 /* Goes to the caller's frame. Returns how the walk ends, or USER_TAKEN. */
-static __noinline int step(struct walk *w)
+static __always_inline int step(struct walk *w)
 {
 	__u64 address, cfa = 0, ip = 0, fp = 0;
 	struct wire_region region = {};
@@ -254,13 +323,15 @@ static __noinline int step(struct walk *w)
 	struct wire_rule *known;
 	enum wire_user_stack end;
 	__u32 index = 0;
+	int mapped;
 
-	if (!w)
-		return USER_FAILED;
 	address = w->exact ? w->ip : w->ip - 1;
-	if (!find_region(&w->regions, address, &region))
+	mapped = !find_region(&w->regions, address, &region);
+	if (mapped)
 		index = find_rule(&region, address);
-	else if (w->user_frames > 1)
+	if (!index && leave_handler(w, &end))
+		return end;
+	if (!mapped && w->user_frames > 1)
 		return USER_UNMAPPED;
 	known = bpf_map_lookup_elem(&rules, &index);
 	if (!known)
@@ -276,7 +347,8 @@ static __noinline int step(struct walk *w)
 	end = cfa_of(w, &rule, &cfa);
 	if (end != USER_TAKEN)
 		return end;
-	if (!rule.signal && (cfa < w->sp || (cfa == w->sp && rule.ra != PLACE_IN_LR)))
+	/* A function that has its return address in a register may have no frame at all. */
+	if (!(cfa == w->sp && rule.ra == PLACE_IN_LR) && !is_above(w, cfa, rule.signal))
 		return USER_BAD_FRAME;
 	end = locate(w, rule.ra, rule.ra_offset, cfa, w->lr, &ip);
 	if (end != USER_TAKEN)
@@ -301,9 +373,9 @@ static __noinline int step(struct walk *w)
 	return USER_TAKEN;
 }
 
-static long walk_frame(__u64 index, void *context)
+/* Writes a frame down and goes to the next. Returns whether that was the last one. */
+static __always_inline int walk_frame(struct walk *w)
 {
-	struct walk *w = context;
 	struct wire_sample *sample;
 	__u32 zero = 0, n;
 
@@ -321,24 +393,62 @@ static long walk_frame(__u64 index, void *context)
 	return w->end != USER_TAKEN;
 }
 
-/* Walks the user stack behind the kernel frames of the sample, if its tables are known. */
-static __always_inline int walk_user_stack(struct wire_sample *sample, struct pt_regs *regs)
+/*
+ * Where the registers of user space are saved: at the end of the kernel stack
+ * (task_pt_regs, v5.10 to v5.14; later kernels leave some room behind them).
+ */
+static __always_inline struct pt_regs *saved_registers(void)
 {
-	struct walk w = {
-		.kernel_frames = sample->kernel_frames,
-		.end = USER_TRUNCATED,
-		.exact = 1,
-	};
+	struct task_struct *task;
 
-	if (find_regions(sample, &w.regions))
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
+		return (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	task = (void *)bpf_get_current_task();
+	return BPF_CORE_READ(task, stack) + kernel_stack - bpf_core_type_size(struct pt_regs);
+}
+
+/* Goes to the innermost frame of the task. Returns whether its tables are known. */
+static __always_inline int begin_walk(struct walk *w, struct wire_sample *sample)
+{
+	struct pt_regs *regs = saved_registers();
+
+	if (!is_user(regs) || is_compat(regs) || find_regions(sample, &w->regions))
 		return 0;
-	w.ip = user_ip(regs);
-	w.sp = user_sp(regs);
-	w.fp = user_fp(regs);
-	w.lr = user_lr(regs);
-	bpf_loop(MAX_USER_FRAMES + 1, walk_frame, &w, 0);
-	sample->user_frames = w.user_frames;
-	sample->head.user_stack = w.end;
+	w->ip = user_ip(regs);
+	w->sp = user_sp(regs);
+	w->fp = user_fp(regs);
+	w->lr = user_lr(regs);
+	w->kernel_frames = sample->kernel_frames;
+	w->user_frames = 0;
+	w->end = USER_TRUNCATED;
+	w->exact = 1;
+	w->switched = 0;
+	return 1;
+}
+
+static __always_inline void end_walk(struct walk *w, struct wire_sample *sample)
+{
+	sample->user_frames = w->user_frames;
+	sample->head.user_stack = w->end;
+}
+
+static long walk_in_loop(__u64 index, void *context)
+{
+	return walk_frame(context);
+}
+
+/*
+ * Walks the user stack of the current task behind the kernel frames of the sample, if
+ * its tables are known.
+ */
+static __always_inline int walk_user_stack(struct wire_sample *sample)
+{
+	struct walk w = {};
+
+	if (!begin_walk(&w, sample))
+		return 0;
+	bpf_loop(MAX_USER_FRAMES + 1, walk_in_loop, &w, 0);
+	end_walk(&w, sample);
 	return 1;
 }
 

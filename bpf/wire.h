@@ -134,9 +134,11 @@ struct wire_row {
 #define CHUNK_ROWS (CHUNK_SIZE / 8)
 #define CHUNK_REGIONS (CHUNK_SIZE / 32)
 #define MAX_RULES 16384
-/* Of binary searches: 2^17 rows are in a chunk, 2^15 regions. */
+/* Of binary searches, each of which halves what is left of a chunk. */
 #define ROW_STEPS 18
 #define REGION_STEPS 16
+_Static_assert(1 << ROW_STEPS > CHUNK_ROWS, "a search ends before it has found its row");
+_Static_assert(1 << REGION_STEPS > CHUNK_REGIONS, "a search ends before it has found its region");
 
 /* A part of the memory of a process and its rows; none: frame pointers. */
 struct wire_region {
@@ -144,6 +146,7 @@ struct wire_region {
 	__u64 base; /* the address that the rows' offsets count from */
 	__u64 rows; /* from the low bits: 16 of the chunk, 24 of the first row, 24 of their number */
 };
+_Static_assert(CHUNK_ROWS < 1 << 24, "wire_region has no room for the number of a row");
 
 /*
  * Where in a chunk the regions of a process are, ascending. The first of them is none:
@@ -158,6 +161,8 @@ struct wire_space {
 _Static_assert(sizeof(struct wire_head) == 48, "wire_head has padding");
 _Static_assert(sizeof(struct wire_sample) == 56 + 8 * (MAX_FRAMES + MAX_USER_WORDS), "wire_sample has padding");
 _Static_assert(sizeof(struct wire_lifecycle) == 80, "wire_lifecycle has padding");
+_Static_assert(sizeof(struct wire_region) == CHUNK_SIZE / CHUNK_REGIONS, "wire_region fills a chunk");
+_Static_assert(sizeof(struct wire_row) == CHUNK_SIZE / CHUNK_ROWS, "wire_row fills a chunk");
 _Static_assert(sizeof(struct wire_counters) == 64, "wire_counters is a cache line");
 
 #endif

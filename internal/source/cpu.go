@@ -95,7 +95,7 @@ func (k *Kernel) sample(c *cpu) error {
 	if err := c.mapped.resume(); err != nil {
 		return err
 	}
-	clock, err := openClock(c.id, k.settings.Period(), k.objects.SampleCpu)
+	clock, err := openClock(c.id, k.settings.Period(), k.objects.sampler())
 	if err != nil {
 		return err
 	}

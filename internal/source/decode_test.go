@@ -28,6 +28,17 @@ func TestWireLayout(t *testing.T) {
 	require.EqualValues(t, 32, unsafe.Sizeof(bpf.ProfilerWireRegion{}))
 }
 
+// What is written to tables is what the sampler can search: bpf/wire.h asserts that its
+// searches have enough steps for the numbers that these imply.
+func TestWireLimits(t *testing.T) {
+	spec, err := bpf.LoadProfiler()
+	require.NoError(t, err)
+	require.EqualValues(t, chunkSize, spec.Maps[bpf.ProfilerMapChunks].InnerMap.ValueSize)
+	require.EqualValues(t, maxRules, spec.Maps[bpf.ProfilerMapRules].MaxEntries)
+	require.LessOrEqual(t, maxRegions*regionBytes, chunkSize, "a list of regions lies in one chunk")
+	require.LessOrEqual(t, maxChunks, 1<<16, "of which regions have the number in 16 bits")
+}
+
 func TestWireConstants(t *testing.T) {
 	for kind, wire := range map[event.Kind]bpf.ProfilerWireKind{
 		event.Fork: bpf.ProfilerWireKindKIND_FORK,

@@ -8,6 +8,8 @@ package source
 import (
 	"errors"
 	"fmt"
+	"os"
+	"runtime"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -21,8 +23,16 @@ import (
 type objects struct {
 	bpf.ProfilerPrograms
 	bpf.ProfilerMaps
-	// walks: the sampler walks user stacks by tables.
-	walks bool
+	// inParts: the sampler of kernels without bpf_loop is used.
+	inParts bool
+}
+
+// sampler is the program that runs on every tick.
+func (o *objects) sampler() *ebpf.Program {
+	if o.inParts {
+		return o.SampleCpuInParts
+	}
+	return o.SampleCpu
 }
 
 func (o *objects) Close() error {
@@ -50,30 +60,49 @@ func load(s Settings, possible, spare int) (*objects, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the kernel's version: %w", err)
 	}
-	for name, value := range map[string]uint32{
+	for name, value := range map[string]any{
 		bpf.ProfilerVarWorkerFlags: workerFlags(version),
 		bpf.ProfilerVarSpareRing:   uint32(spare),
 		bpf.ProfilerVarCopyBudget:  uint32(s.CopiesPerSecond()),
+		bpf.ProfilerVarKernelStack: kernelStack(),
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return nil, fmt.Errorf("set %s: %w", name, err)
 		}
 	}
-	o := objects{walks: walksStacks()}
-	if !o.walks { // it would be refused
-		spec.Programs[bpf.ProfilerProgSampleCpu] = spec.Programs[bpf.ProfilerProgSampleCpuSimply].Copy()
-	}
+	o := objects{inParts: s.walkInParts || !hasLoop()}
+	leaveOut(spec, o.inParts)
 	if err := spec.LoadAndAssign(&o, nil); err != nil {
 		return nil, explain(fmt.Errorf("load the programs: %w", err))
 	}
 	return &o, nil
 }
 
-// walksStacks reports whether the kernel has what the sampler needs to walk user
-// stacks by tables: bpf_task_pt_regs since 5.15, bpf_loop since 5.17.
-func walksStacks() bool {
-	return features.HaveProgramHelper(ebpf.PerfEvent, asm.FnTaskPtRegs) == nil &&
-		features.HaveProgramHelper(ebpf.PerfEvent, asm.FnLoop) == nil
+// hasLoop reports whether the kernel has bpf_loop, by which the sampler walks stacks
+// since Linux 5.17.
+func hasLoop() bool { return features.HaveProgramHelper(ebpf.PerfEvent, asm.FnLoop) == nil }
+
+// leaveOut empties the programs of the sampler that is not used: the kernel may refuse
+// them, and takes a while to check them.
+func leaveOut(spec *ebpf.CollectionSpec, inParts bool) {
+	unused := []string{bpf.ProfilerProgSampleCpuInParts, bpf.ProfilerProgWalkPart}
+	if inParts {
+		unused = []string{bpf.ProfilerProgSampleCpu}
+	}
+	for _, name := range unused {
+		spec.Programs[name].Instructions = asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}
+	}
+}
+
+// kernelStack is the size of kernel stacks: THREAD_SIZE in
+// arch/x86/include/asm/page_64_types.h and arch/arm64/include/asm/memory.h, v5.10. Where
+// a kernel has larger ones, to look for memory errors, the sampler notices.
+func kernelStack() uint64 {
+	const size = 16 << 10
+	if runtime.GOARCH == "arm64" {
+		return uint64(max(size, os.Getpagesize()))
+	}
+	return size
 }
 
 // workerFlags are the PF_* bits in include/linux/sched.h of tasks that never run

@@ -21,6 +21,9 @@ type Settings struct {
 	PollInterval     time.Duration
 	// RingBufferSize is bytes per CPU, a power of two; 0 derives it.
 	RingBufferSize int
+
+	// walkInParts takes the sampler of kernels without bpf_loop.
+	walkInParts bool
 }
 
 // Period is the time between two samples of one CPU.

@@ -77,16 +77,13 @@ func (p *program) names(stack []uint64) (out []string) {
 	return out
 }
 
-// walked runs the program and returns the stacks of its samples by how they end, and how
-// many of them were copied. Its memory is published as that of the image that change
-// makes of it.
-func (p *program) walked(t *testing.T, change func(*unwind.Space), arguments ...string) (_ map[event.UserStack][][]uint64, copied int) {
+// start runs the program until the test ends, and has its stacks walked by its tables.
+// Its memory, which it returns, is published as that of the image that change makes of it.
+func (p *program) start(t *testing.T, k *Kernel, change func(*unwind.Space), arguments ...string) (event.ProcID, unwind.Space) {
 	t.Helper()
-	k := open(t, Settings{SamplesPerSecond: 199, PollInterval: 100 * time.Millisecond})
-	require.True(t, k.Walks())
 	cmd := exec.Command(p.path, arguments...)
 	require.NoError(t, cmd.Start())
-	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	time.Sleep(50 * time.Millisecond) // it is where it burns
 	var pieces []unwind.Piece
 	if p.table != nil {
@@ -105,6 +102,15 @@ func (p *program) walked(t *testing.T, change func(*unwind.Space), arguments ...
 	proc := space.Proc
 	change(&space)
 	require.NoError(t, k.Publish(space))
+	return proc, space
+}
+
+// walked runs the program and returns the stacks of its samples by how they end, see
+// start, and how many of them were copied.
+func (p *program) walked(t *testing.T, inParts bool, change func(*unwind.Space), arguments ...string) (_ map[event.UserStack][][]uint64, copied int) {
+	t.Helper()
+	k := open(t, Settings{SamplesPerSecond: 199, PollInterval: 100 * time.Millisecond, walkInParts: inParts})
+	proc, space := p.start(t, k, change, arguments...)
 	stacks, n := map[event.UserStack][][]uint64{}, 0
 	from := k.Now()
 	for deadline := time.Now().Add(time.Minute); n < 100 && time.Now().Before(deadline); {
@@ -138,11 +144,28 @@ func ruleIn(k *Kernel, regions []unwind.Region) unwind.Find {
 	}
 }
 
+// samplers says of those that this kernel can load whether they walk in parts.
+func samplers() []bool {
+	if hasLoop() {
+		return []bool{false, true}
+	}
+	return []bool{true}
+}
+
 // The whole chain of calls without frame pointers, up to where the program began: as the
 // sampler walks it, and from copies, as far as they reach. Their number is limited.
 func TestStacksAreWalkedByTables(t *testing.T) {
+	if !hasLoop() {
+		t.Skip("this kernel has no bpf_loop: TestStacksAreWalkedInParts is of what it has")
+	}
+	testWalks(t, false)
+}
+
+// The same by the sampler of kernels without bpf_loop, which every kernel can load.
+func TestStacksAreWalkedInParts(t *testing.T) { testWalks(t, true) }
+
+func testWalks(t *testing.T, inParts bool) {
 	p := openProgram(t, workloads.BuildDeep(t, "-static", "-no-pie"))
-	asOther := func(s *unwind.Space) { s.Proc.Start-- }
 	for _, kind := range []struct {
 		name   string
 		length int
@@ -164,43 +187,80 @@ func TestStacksAreWalkedByTables(t *testing.T) {
 		{"altstack", 10, []string{"handler", "?", "__kill", "interrupt", "interrupt_elsewhere"}, true},
 		{"aligned", 40, []string{"align"}, true},
 	} {
+		if testing.Short() && kind.length != 500 && kind.name != "altstack" {
+			continue
+		}
 		t.Run(fmt.Sprint(kind.name, "_", kind.length, "_copied=", kind.copied), func(t *testing.T) {
-			change := func(*unwind.Space) {}
-			if kind.copied {
-				change = asOther
-			}
-			stacks, copied := p.walked(t, change, kind.name, strconv.Itoa(kind.length))
-			require.Equal(t, kind.copied, copied > 0)
-			want := append(append([]string{"burn"}, kind.inner...), "end")
-			for n := range kind.length {
-				want = append(want, []string{"even", "odd"}[(kind.length-1-n)%2])
-			}
-			want = append(want, "main", "__libc_start_call_main", "__libc_start_main_impl", "_start")
-			if kind.copied {
-				delete(stacks, event.UserTaken) // too many for copies
-			}
-			least := 40 // frames fit into a copy, unless there is another stack
-			if kind.name == "altstack" {
-				least = 4
-			}
-			exact, other := 0, map[string]int{}
-			for end, all := range stacks {
-				for _, stack := range all {
-					got := p.names(stack)
-					switch {
-					case end == event.UserComplete && slices.Equal(got, want):
-						exact++
-					case kind.copied && end == event.UserTruncated && len(got) >= least && slices.Equal(got, want[:len(got)]):
-						exact++
-					default:
-						other[fmt.Sprint(end, " ", len(stack), " ", strings.Join(got, " "))]++
-					}
-				}
-			}
-			t.Log(exact, "exact", other)
-			require.Greater(t, exact, 20)
-			require.Empty(t, other)
+			p.requireExact(t, inParts, kind.copied, append(kind.inner, "end"), kind.name, kind.length)
 		})
+	}
+}
+
+// requireExact runs the program and requires every frame of every sample to be right.
+func (p *program) requireExact(t *testing.T, inParts, copies bool, inner []string, kind string, length int) {
+	t.Helper()
+	change := func(*unwind.Space) {}
+	if copies {
+		change = func(s *unwind.Space) { s.Proc.Start-- }
+	}
+	stacks, copied := p.walked(t, inParts, change, kind, strconv.Itoa(length))
+	require.Equal(t, copies, copied > 0)
+	want := append([]string{"burn"}, inner...)
+	for n := range length {
+		want = append(want, []string{"even", "odd"}[(length-1-n)%2])
+	}
+	want = append(want, "main", "__libc_start_call_main", "__libc_start_main_impl", "_start")
+	least := 40 // frames fit into a copy, unless there is another stack
+	if kind == "altstack" {
+		least = 4
+	}
+	if copies {
+		delete(stacks, event.UserTaken) // too many for copies
+	}
+	exact, other := 0, map[string]int{}
+	for end, all := range stacks {
+		for _, stack := range all {
+			got := p.names(stack)
+			switch {
+			case end == event.UserComplete && slices.Equal(got, want):
+				exact++
+			case copies && end == event.UserTruncated && len(got) >= least && slices.Equal(got, want[:len(got)]):
+				exact++
+			default:
+				other[fmt.Sprint(end, " ", len(stack), " ", strings.Join(got, " "))]++
+			}
+		}
+	}
+	t.Log(exact, "exact", other)
+	require.Greater(t, exact, 20)
+	require.Empty(t, other)
+}
+
+// Return addresses of programs that sign them are sent without their signatures.
+func TestStacksAreWalkedThroughSignatures(t *testing.T) {
+	if runtime.GOARCH != "arm64" {
+		t.Skip("return addresses are signed on arm64 only")
+	}
+	cpu, err := os.ReadFile("/proc/cpuinfo")
+	require.NoError(t, err)
+	require.Contains(t, string(cpu), " paca ", "the CPU signs nothing")
+	p := openProgram(t, workloads.BuildSigned(t, "-static", "-no-pie"))
+	for _, inParts := range samplers() {
+		p.requireExact(t, inParts, false, []string{"end"}, "plain", 200)
+		p.requireExact(t, inParts, false, []string{"handler", "?", "__kill", "interrupt", "end"}, "signal", 60)
+	}
+}
+
+// A stack that is deeper than what is taken is cut off, and says so.
+func TestStacksAreWalkedToTheirBound(t *testing.T) {
+	p := openProgram(t, workloads.BuildDeep(t, "-static", "-no-pie"))
+	for _, inParts := range samplers() {
+		stacks, _ := p.walked(t, inParts, func(*unwind.Space) {}, "plain", "600")
+		require.Len(t, stacks, 1)
+		require.Greater(t, len(stacks[event.UserTruncated]), 30)
+		for _, stack := range stacks[event.UserTruncated] {
+			require.Len(t, stack, 512)
+		}
 	}
 }
 
@@ -212,7 +272,7 @@ func TestTablesOfAnotherImageAreNotUsed(t *testing.T) {
 		"another process": func(s *unwind.Space) { s.Proc.Start-- },
 		"before the exec": func(s *unwind.Space) { s.Generation-- },
 	} {
-		_, copied := p.walked(t, change, "plain", "10")
+		_, copied := p.walked(t, !hasLoop(), change, "plain", "10")
 		require.Greater(t, copied, 30, name)
 	}
 }
@@ -224,7 +284,7 @@ func TestStacksOf32BitProgramsFollowFramePointers(t *testing.T) {
 		t.Skip("builds a program for 32-bit x86")
 	}
 	p := &program{path: workloads.BuildNarrow(t)}
-	stacks, copied := p.walked(t, func(s *unwind.Space) {
+	stacks, copied := p.walked(t, false, func(s *unwind.Space) {
 		s.Regions = []unwind.Region{{Start: 0x1000, End: 1 << 32}}
 	})
 	require.Zero(t, copied)

@@ -15,5 +15,5 @@ var callerSource []byte
 // system call getppid or its own function probed.
 func BuildCaller(t testing.TB) string {
 	t.Helper()
-	return compile(t, "caller", callerSource)
+	return compile(t, "caller", callerSource, "-static")
 }

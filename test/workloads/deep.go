@@ -17,3 +17,9 @@ func BuildDeep(t testing.TB, flags ...string) string {
 	t.Helper()
 	return compile(t, "deep", deepSource, append(flags, "-fomit-frame-pointer")...)
 }
+
+// BuildSigned compiles the same for arm64, with signed return addresses.
+func BuildSigned(t testing.TB, flags ...string) string {
+	t.Helper()
+	return compile(t, "signed", deepSource, append(flags, "-fomit-frame-pointer", "-mbranch-protection=standard")...)
+}

@@ -5,6 +5,7 @@
 package workloads
 
 import (
+	"cmp"
 	"debug/elf"
 	_ "embed"
 	"fmt"
@@ -74,7 +75,7 @@ func compile(t testing.TB, name string, source []byte, flags ...string) string {
 	in, out := filepath.Join(dir, name+".c"), filepath.Join(dir, name)
 	require.NoError(t, os.WriteFile(in, source, 0o600))
 	arguments := append([]string{"-Wall", "-Werror", "-O2", "-g", "-fno-omit-frame-pointer", "-o", out, in}, flags...)
-	output, err := exec.Command("gcc", arguments...).CombinedOutput()
+	output, err := exec.Command(cmp.Or(os.Getenv("CC"), "gcc"), arguments...).CombinedOutput()
 	require.NoError(t, err, "%s", output)
 	return out
 }

@@ -27,7 +27,7 @@ import (
 
 func TestMain(m *testing.M) {
 	if os.Getenv("VM_GUEST") == "" {
-		fmt.Fprintln(os.Stderr, "these tests change kernel settings: run them with make test-vm")
+		fmt.Fprintln(os.Stderr, "these tests change kernel settings: run them with make test-kernels")
 		os.Exit(1)
 	}
 	os.Exit(m.Run())

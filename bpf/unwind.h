@@ -71,6 +71,7 @@ struct regions {
 
 struct walk {
 	__u64 ip, sp, fp, lr;
+	__u64 at; /* an address in the instruction that the frame was left at */
 	struct regions regions;
 	__u32 kernel_frames, user_frames;
 	__u8 end;
@@ -248,7 +249,7 @@ static __always_inline void frame_pointer_rule(struct wire_rule *rule)
 /* Goes to the caller's frame. Returns how the walk ends, or USER_TAKEN. */
 static __noinline int step(struct walk *w)
 {
-	__u64 address, cfa = 0, ip = 0, fp = 0;
+	__u64 cfa = 0, ip = 0, fp = 0;
 	struct wire_region region = {};
 	struct wire_rule rule = {};
 	struct wire_rule *known;
@@ -257,15 +258,18 @@ static __noinline int step(struct walk *w)
 
 	if (!w)
 		return USER_FAILED;
-	address = w->exact ? w->ip : w->ip - 1;
-	if (!find_region(&w->regions, address, &region))
-		index = find_rule(&region, address);
+	/* A return address is behind the call, which may be the last of a function. */
+	w->at = w->exact ? w->ip : w->ip - 1;
+	if (!find_region(&w->regions, w->at, &region))
+		index = find_rule(&region, w->at);
 	else if (w->user_frames > 1)
 		return USER_UNMAPPED;
 	known = bpf_map_lookup_elem(&rules, &index);
 	if (!known)
 		return USER_FAILED;
 	rule = *known;
+	if (rule.signal)
+		w->at = w->ip; /* where a handler returns to: no call is before it */
 	if (rule.cfa == CFA_NO_INFO) {
 		if (w->fp < w->sp || w->fp & 7)
 			return USER_NO_TABLE;
@@ -315,9 +319,9 @@ static long walk_frame(__u64 index, void *context)
 		w->end = USER_TRUNCATED;
 		return 1;
 	}
-	sample->frames[n] = w->ip;
 	w->user_frames++;
 	w->end = step(w);
+	sample->frames[n] = w->at;
 	return w->end != USER_TAKEN;
 }
 

@@ -51,7 +51,10 @@ struct wire_head {
 	char comm[16];
 };
 
-/* Kernel frames first, then user frames, each innermost first. */
+/*
+ * Kernel frames first, then user frames, each innermost first. Where tables led, an
+ * address in the instruction of each frame; else return addresses, but for the first.
+ */
 struct wire_sample {
 	struct wire_head head;
 	__u32 tid; /* the kernel's pid */

@@ -9,7 +9,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
-	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/profile"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/symbol"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/unwind"
 )
@@ -159,25 +158,6 @@ func TestBias(t *testing.T) {
 		require.Equal(t, base, p.bias(&event.Mapping{Start: base + 0x401000, End: base + 0x403000, Offset: 0x1000}))
 		require.Equal(t, base, p.bias(&event.Mapping{Start: base + 0x403000, End: base + 0x407000, Offset: 0x2000}))
 		require.Equal(t, base, p.bias(&event.Mapping{Start: base + 0x404000, End: base + 0x407000, Offset: 0x3000}), "a part")
-	}
-}
-
-// A call may be the last instruction of what is mapped: its return address lies behind.
-func TestACallerIsWhereItsCallIs(t *testing.T) {
-	p := startWalked(t)
-	s := sample(1100*ms, 7, 0x10010, 0x20000)
-	s.Proc, s.Generation = walked, 1
-	p.Batch(batch(s))
-	closed := p.Flush(1200 * ms)
-	require.Len(t, closed, 1)
-	for b := range closed[0].Batches(profile.Settings{Period: 1, MaxBatchBytes: 1 << 20}, closed[0]) {
-		d, addresses := b.Profiles.Dictionary(), []uint64{}
-		for _, l := range d.LocationTable().All() {
-			if d.StringTable().At(int(d.MappingTable().At(int(l.MappingIndex())).FilenameStrindex())) == "/bin/x" {
-				addresses = append(addresses, l.Address())
-			}
-		}
-		require.Equal(t, []uint64{0x10, 0xffff}, addresses)
 	}
 }
 

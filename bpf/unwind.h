@@ -76,6 +76,7 @@ struct walk {
 	__u32 kernel_frames, user_frames;
 	__u8 end;
 	__u8 exact; /* ip was interrupted there; else it is behind a call */
+	__u8 leapt; /* which leaps led to a frame that is not above the one before */
 };
 
 static __always_inline struct chunk *chunk_of(__u32 index)
@@ -268,20 +269,23 @@ static __noinline int step(struct walk *w)
 	if (!known)
 		return USER_FAILED;
 	rule = *known;
-	if (rule.signal)
+	if (rule.leap == LEAP_SIGNAL)
 		w->at = w->ip; /* where a handler returns to: no call is before it */
 	if (rule.cfa == CFA_NO_INFO) {
 		if (w->fp < w->sp || w->fp & 7)
 			return USER_NO_TABLE;
 		frame_pointer_rule(&rule);
 	}
-	if (rule.ra == PLACE_UNDEFINED)
+	if (rule.ra == PLACE_UNDEFINED || (rule.leap == LEAP_SWITCH && !w->fp))
 		return USER_COMPLETE;
 	end = cfa_of(w, &rule, &cfa);
 	if (end != USER_TAKEN)
 		return end;
-	if (!rule.signal && (cfa < w->sp || (cfa == w->sp && rule.ra != PLACE_IN_LR)))
-		return USER_BAD_FRAME;
+	if (cfa < w->sp || (cfa == w->sp && rule.ra != PLACE_IN_LR)) {
+		if (!rule.leap || w->leapt & rule.leap)
+			return USER_BAD_FRAME;
+		w->leapt |= rule.leap;
+	}
 	end = locate(w, rule.ra, rule.ra_offset, cfa, w->lr, &ip);
 	if (end != USER_TAKEN)
 		return end;
@@ -301,7 +305,7 @@ static __noinline int step(struct walk *w)
 	w->sp = cfa;
 	w->fp = fp;
 	w->lr = 0;
-	w->exact = rule.signal;
+	w->exact = rule.leap == LEAP_SIGNAL;
 	return USER_TAKEN;
 }
 

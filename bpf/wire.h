@@ -110,11 +110,18 @@ enum wire_place {
 	PLACE_UNDEFINED,
 };
 
+/* Where the caller's frame may be elsewhere. Bits. */
+enum wire_leap {
+	LEAP_NONE,
+	LEAP_SIGNAL, /* the caller was interrupted */
+	LEAP_SWITCH, /* the function changes the stack */
+};
+
 struct wire_rule {
 	__u8 cfa;
 	__u8 fp;
 	__u8 ra;
-	__u8 signal;
+	__u8 leap;
 	__s32 cfa_offset;
 	__s32 fp_offset;
 	__s32 ra_offset;

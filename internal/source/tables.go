@@ -206,12 +206,15 @@ func (t *tables) number(r unwind.Rule) uint32 {
 		return unsupported
 	}
 	t.numbers[r] = n
-	signal := uint8(0)
-	if r.Signal {
-		signal = 1
+	leaps := bpf.ProfilerWireLeapLEAP_NONE
+	switch {
+	case r.Signal:
+		leaps = bpf.ProfilerWireLeapLEAP_SIGNAL
+	case r.Switch:
+		leaps = bpf.ProfilerWireLeapLEAP_SWITCH
 	}
 	t.rules[n] = bpf.ProfilerWireRule{
-		Cfa: uint8(r.CFA), Fp: uint8(r.FP), Ra: uint8(r.RA), Signal: signal,
+		Cfa: uint8(r.CFA), Fp: uint8(r.FP), Ra: uint8(r.RA), Leap: uint8(leaps),
 		CfaOffset: r.CFAOffset, FpOffset: r.FPOffset, RaOffset: r.RAOffset,
 	}
 	return n

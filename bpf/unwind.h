@@ -247,6 +247,59 @@ static __always_inline void frame_pointer_rule(struct wire_rule *rule)
 	};
 }
 
+/* Where the call before a return address leads. 0: not known, -1: there is none. */
+static __always_inline __u64 call_before(__u64 ip)
+{
+#if defined(__TARGET_ARCH_x86)
+	__u8 code[8];
+
+	if (bpf_probe_read_user(code, sizeof(code), (void *)(ip - sizeof(code))))
+		return -1;
+	if (code[3] == 0xe8) /* with the distance to go */
+		return ip + (__s32)(code[4] | code[5] << 8 | code[6] << 16 | (__u32)code[7] << 24);
+	/* Through a register or memory: ff /2, with up to five bytes of address. */
+	for (int i = 1; i < 7; i++)
+		if (code[i] == 0xff && (code[i + 1] & 0x38) == 0x10)
+			return 0;
+	return -1;
+#elif defined(__TARGET_ARCH_arm64)
+	__u32 code;
+
+	if (bpf_probe_read_user(&code, sizeof(code), (void *)(ip - sizeof(code))))
+		return -1;
+	if (code >> 26 == 0x25) /* bl */
+		return ip - 4 + ((__s64)((__u64)code << 38) >> 36);
+	return code >> 25 == 0x6b ? 0 : -1; /* blr, and with a signature */
+#endif
+}
+
+/*
+ * Says whether a frame pointer can have led from code that has no rule to its caller:
+ * such code may use the register otherwise. The call has to lead to that code.
+ */
+static __noinline int may_have_called(struct regions *regions, __u64 ip, __u64 at)
+{
+	struct wire_region region = {};
+	struct wire_rule *rule;
+	__u64 target;
+	__u32 index;
+
+	if (find_region(regions, at, &region) || !region.rows)
+		return 1; /* made at run time: interpreters return to code that called nothing */
+	target = call_before(ip);
+	if (target == -1ULL)
+		return 0;
+	if (!target)
+		return 1;
+	if (target >= region.start && target < region.end)
+		return target <= at && !find_rule(&region, target);
+	if (find_region(regions, target, &region))
+		return 1;
+	index = find_rule(&region, target);
+	rule = bpf_map_lookup_elem(&rules, &index);
+	return rule && (rule->cfa == CFA_NO_INFO || rule->cfa == CFA_PLT);
+}
+
 /* Goes to the caller's frame. Returns how the walk ends, or USER_TAKEN. */
 static __noinline int step(struct walk *w)
 {
@@ -256,6 +309,7 @@ static __noinline int step(struct walk *w)
 	struct wire_rule *known;
 	enum wire_user_stack end;
 	__u32 index = 0;
+	int guess;
 
 	if (!w)
 		return USER_FAILED;
@@ -271,7 +325,8 @@ static __noinline int step(struct walk *w)
 	rule = *known;
 	if (rule.leap == LEAP_SIGNAL)
 		w->at = w->ip; /* where a handler returns to: no call is before it */
-	if (rule.cfa == CFA_NO_INFO) {
+	guess = rule.cfa == CFA_NO_INFO;
+	if (guess) {
 		if (w->fp < w->sp || w->fp & 7)
 			return USER_NO_TABLE;
 		frame_pointer_rule(&rule);
@@ -301,6 +356,8 @@ static __noinline int step(struct walk *w)
 		return USER_COMPLETE; /* where threads start, by convention */
 	if (ip < MIN_ADDRESS || ip >= MAX_ADDRESS)
 		return USER_BAD_FRAME;
+	if (guess && !may_have_called(&w->regions, ip, w->at))
+		return USER_NO_TABLE;
 	w->ip = ip;
 	w->sp = cfa;
 	w->fp = fp;

@@ -8,6 +8,7 @@ package source
 import (
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"unsafe"
 
@@ -252,12 +253,15 @@ func (t *tables) place(table *unwind.Table) (pieces []unwind.Piece, err error) {
 		for i := range out {
 			out[i] = bpf.ProfilerWireRow{Offset: rows[i].Offset, Rule: numbers[rows[i].Rule]}
 		}
+		// What is before the first row and behind the last belongs to the file too.
 		p := unwind.Piece{
-			From: table.Base + uint64(rows[0].Offset), Base: table.Base,
+			From: table.Base, To: table.Base + math.MaxUint32, Base: table.Base,
 			Chunk: t.rows.chunk, First: uint32(t.rows.from / rowBytes), Rows: uint32(n),
 		}
 		t.rows.from += n * rowBytes
-		p.To = table.Base + uint64(rows[n-1].Offset) // the last row of a table has no rule
+		if len(pieces) > 0 {
+			p.From = table.Base + uint64(rows[0].Offset)
+		}
 		if rows = rows[n:]; len(rows) > 0 {
 			p.To = table.Base + uint64(rows[0].Offset)
 		}

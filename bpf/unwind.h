@@ -275,7 +275,8 @@ static __always_inline __u64 call_before(__u64 ip)
 
 /*
  * Says whether a frame pointer can have led from code that has no rule to its caller:
- * such code may use the register otherwise. The call has to lead to that code.
+ * such code may use the register otherwise. The call has to lead to code without rules
+ * or to a stub: not to this very function, which may have been jumped to.
  */
 static __noinline int may_have_called(struct regions *regions, __u64 ip, __u64 at)
 {
@@ -291,8 +292,6 @@ static __noinline int may_have_called(struct regions *regions, __u64 ip, __u64 a
 		return 0;
 	if (!target)
 		return 1;
-	if (target >= region.start && target < region.end)
-		return target <= at && !find_rule(&region, target);
 	if (find_region(regions, target, &region))
 		return 1;
 	index = find_rule(&region, target);

@@ -7,6 +7,7 @@ import (
 	"debug/elf"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"slices"
 
@@ -21,7 +22,7 @@ var errFar = fmt.Errorf("%w: more than 4 GiB of code", ErrTooLarge)
 
 // builder makes a table.
 type builder struct {
-	file       *elffile.File
+	r          io.ReaderAt
 	table      *Table
 	code       []elffile.Segment
 	machine    machine

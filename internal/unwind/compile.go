@@ -60,7 +60,7 @@ func Compile(r io.ReaderAt, size int64) (*Table, error) {
 	if err != nil && len(eh.data) == 0 {
 		return nil, err
 	}
-	b := builder{file: file, table: t, code: code, machine: machine{regs: regs}, dictionary: newDictionary()}
+	b := builder{r: r, table: t, code: code, machine: machine{regs: regs}, dictionary: newDictionary()}
 	if err != nil {
 		b.damage(err)
 	}

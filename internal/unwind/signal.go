@@ -6,7 +6,10 @@ package unwind
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"math"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/elffile"
 )
 
 // signalReturnCode is what signal handlers return to: the system call rt_sigreturn. C
@@ -29,8 +32,10 @@ const (
 	minBlind = 64
 	// maxSignalReturns bounds how many are found.
 	maxSignalReturns = 16
+	// maxBlind bounds how much code is searched. Chromium has 250 MB.
+	maxBlind = 1 << 30
 	// blindWindow is how much of the file is in memory meanwhile.
-	blindWindow = 1 << 20
+	blindWindow = 256 << 10
 )
 
 // signalReturns are rows of where signal handlers return to in the code that known says
@@ -40,10 +45,11 @@ func (b *builder) signalReturns(known []Row) ([]Row, error) {
 		return nil, nil
 	}
 	out := rows{dictionary: &b.dictionary, base: b.table.Base}
+	look := search{r: b.r, left: maxBlind}
 	for _, s := range b.code {
 		end := s.Addr + min(s.Filesz, s.Memsz)
 		for from, to := range blind(known, b.table.Base, s.Addr, end) {
-			if err := b.search(s.Offset-s.Addr, from, to, &out); err != nil {
+			if err := look.in(s.Offset-s.Addr, from, to, &out); err != nil {
 				return nil, err
 			}
 		}
@@ -68,14 +74,27 @@ func blind(known []Row, base, start, end uint64) func(yield func(from, to uint64
 	}
 }
 
-// search adds what it finds in the code [from, to), which is at address + bias in the
+// search looks for them.
+type search struct {
+	r    io.ReaderAt
+	buf  []byte
+	left int // how many bytes may still be read
+}
+
+// in adds what it finds in the code [from, to), which is at address + bias in the
 // file.
-func (b *builder) search(bias, from, to uint64, out *rows) error {
+func (s *search) in(bias, from, to uint64, out *rows) error {
 	size := uint64(len(signalReturnCode))
 	for at := from; at < to && to-at >= size; {
-		code, err := b.file.Read("code", at+bias, min(to-at, blindWindow))
-		if err != nil {
-			return err
+		if s.buf == nil {
+			s.buf = make([]byte, blindWindow)
+		}
+		code := s.buf[:min(to-at, uint64(len(s.buf)))]
+		if s.left -= len(code); s.left < 0 {
+			return fmt.Errorf("%w: more than %d bytes of code without description", ErrTooLarge, maxBlind)
+		}
+		if err := elffile.ReadFull(s.r, code, int64(at+bias)); err != nil {
+			return fmt.Errorf("read code: %w", err)
 		}
 		i := bytes.Index(code, signalReturnCode)
 		if i < 0 {

@@ -43,9 +43,7 @@ func TestSignalReturnsAreFound(t *testing.T) {
 		copy(code[at:], signalReturnCode)
 		file := elfBuilder{}.build()
 		bias := uint64(len(file))
-		f, err := elffile.Open(bytes.NewReader(append(file, code...)), int64(len(file)+len(code)))
-		require.NoError(t, err)
-		b := builder{file: f, dictionary: newDictionary(), table: &Table{Arch: AMD64, Base: base}}
+		b := builder{r: bytes.NewReader(append(file, code...)), dictionary: newDictionary(), table: &Table{Arch: AMD64, Base: base}}
 		b.code = []elffile.Segment{{Type: elf.PT_LOAD, Flags: elf.PF_X, Offset: bias, Addr: base, Filesz: uint64(len(code)), Memsz: uint64(len(code))}}
 		rows, err := b.signalReturns(nil)
 		require.NoError(t, err)
@@ -62,12 +60,23 @@ func TestSignalReturnsAreFound(t *testing.T) {
 func TestSignalReturnsAreBounded(t *testing.T) {
 	code := bytes.Repeat(append([]byte{0x90}, signalReturnCode...), 1000)
 	file := elfBuilder{}.build()
-	f, err := elffile.Open(bytes.NewReader(append(file, code...)), int64(len(file)+len(code)))
-	require.NoError(t, err)
-	b := builder{file: f, dictionary: newDictionary(), table: &Table{Arch: AMD64}}
+	b := builder{r: bytes.NewReader(append(file, code...)), dictionary: newDictionary(), table: &Table{Arch: AMD64}}
 	b.code = []elffile.Segment{{Type: elf.PT_LOAD, Flags: elf.PF_X, Offset: uint64(len(file)), Filesz: uint64(len(code)), Memsz: uint64(len(code))}}
 	rows, err := b.signalReturns(nil)
 	require.NoError(t, err)
 	require.NotEmpty(t, rows)
 	require.LessOrEqual(t, len(rows), 2*maxSignalReturns)
 }
+
+// A file may claim that it is all code.
+func TestSearchedCodeIsBounded(t *testing.T) {
+	b := builder{r: zeros{}, dictionary: newDictionary(), table: &Table{Arch: AMD64}}
+	b.code = []elffile.Segment{{Type: elf.PT_LOAD, Flags: elf.PF_X, Filesz: 1 << 40, Memsz: 1 << 40}}
+	_, err := b.signalReturns(nil)
+	require.ErrorIs(t, err, ErrTooLarge)
+}
+
+// zeros is a file of any size.
+type zeros struct{}
+
+func (zeros) ReadAt(b []byte, _ int64) (int, error) { return len(b), nil }

@@ -51,6 +51,7 @@ struct {
 } scratch SEC(".maps");
 
 #include "unwind.h"
+#include "copy.h"
 
 #define count(counters, field) __sync_fetch_and_add(&(counters)->field, 1)
 
@@ -116,6 +117,14 @@ static __always_inline void follow_frame_pointers(void *ctx, struct wire_sample 
 	sample->user_frames = frames_in(size);
 }
 
+/* The user stack by tables, else a copy of it, else by frame pointers. */
+static __always_inline void take_user_stack(void *ctx, struct wire_sample *sample)
+{
+	struct pt_regs *regs = saved_registers();
+
+	if (!can_walk(regs) || (!walk_user_stack(sample, regs) && !copy_user_stack(sample, regs)))
+		follow_frame_pointers(ctx, sample);
+}
 
 static __always_inline long submit_sample(__u32 cpu, struct wire_sample *sample)
 {
@@ -177,7 +186,6 @@ static __always_inline void end_sample(struct wire_sample *sample, struct wire_c
 		count(counters, submitted);
 }
 
-/* Walks user stacks by tables where there are any, else by frame pointers. */
 SEC("perf_event")
 int sample_cpu(void *ctx)
 {
@@ -189,8 +197,8 @@ int sample_cpu(void *ctx)
 	sample = begin_sample(ctx, counters);
 	if (!sample)
 		return 0;
-	if (sample->head.user_stack == USER_TAKEN && !walk_user_stack(sample))
-		follow_frame_pointers(ctx, sample);
+	if (sample->head.user_stack == USER_TAKEN)
+		take_user_stack(ctx, sample);
 	end_sample(sample, counters);
 	return 0;
 }

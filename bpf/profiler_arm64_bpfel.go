@@ -13,6 +13,12 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type ProfilerCopied struct {
+	_      structs.HostLayout
+	Second uint64
+	Bytes  uint64
+}
+
 type ProfilerWalk struct {
 	_       structs.HostLayout
 	Ip      uint64
@@ -134,7 +140,7 @@ type ProfilerWireSample struct {
 	Tid          uint32
 	KernelFrames uint16
 	UserFrames   uint16
-	Frames       [639]uint64
+	Frames       [2691]uint64
 }
 
 type ProfilerWireSpace struct {
@@ -158,6 +164,7 @@ const (
 	ProfilerWireUserStackUSER_UNREADABLE  ProfilerWireUserStack = 9
 	ProfilerWireUserStackUSER_UNSUPPORTED ProfilerWireUserStack = 10
 	ProfilerWireUserStackUSER_UNMAPPED    ProfilerWireUserStack = 11
+	ProfilerWireUserStackUSER_COPIED      ProfilerWireUserStack = 12
 )
 
 // Names of all BPF objects in the ELF.
@@ -165,6 +172,7 @@ const (
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	ProfilerMapChunks            = "chunks"
+	ProfilerMapCopied            = "copied"
 	ProfilerMapCounters          = "counters"
 	ProfilerMapParts             = "parts"
 	ProfilerMapRings             = "rings"
@@ -180,6 +188,7 @@ const (
 	ProfilerProgSampleCpu        = "sample_cpu"
 	ProfilerProgSampleCpuInParts = "sample_cpu_in_parts"
 	ProfilerProgWalkPart         = "walk_part"
+	ProfilerVarCopyBudget        = "copy_budget"
 	ProfilerVarKernelStack       = "kernel_stack"
 	ProfilerVarSpareRing         = "spare_ring"
 	ProfilerVarUnusedCfa         = "unused_cfa"
@@ -249,6 +258,7 @@ type ProfilerProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type ProfilerMapSpecs struct {
 	Chunks   *ebpf.MapSpec `ebpf:"chunks"`
+	Copied   *ebpf.MapSpec `ebpf:"copied"`
 	Counters *ebpf.MapSpec `ebpf:"counters"`
 	Parts    *ebpf.MapSpec `ebpf:"parts"`
 	Rings    *ebpf.MapSpec `ebpf:"rings"`
@@ -262,6 +272,7 @@ type ProfilerMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type ProfilerVariableSpecs struct {
+	CopyBudget      *ebpf.VariableSpec `ebpf:"copy_budget"`
 	KernelStack     *ebpf.VariableSpec `ebpf:"kernel_stack"`
 	SpareRing       *ebpf.VariableSpec `ebpf:"spare_ring"`
 	UnusedCfa       *ebpf.VariableSpec `ebpf:"unused_cfa"`
@@ -295,6 +306,7 @@ func (o *ProfilerObjects) Close() error {
 // It can be passed to LoadProfilerObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ProfilerMaps struct {
 	Chunks   *ebpf.Map `ebpf:"chunks"`
+	Copied   *ebpf.Map `ebpf:"copied"`
 	Counters *ebpf.Map `ebpf:"counters"`
 	Parts    *ebpf.Map `ebpf:"parts"`
 	Rings    *ebpf.Map `ebpf:"rings"`
@@ -307,6 +319,7 @@ type ProfilerMaps struct {
 func (m *ProfilerMaps) Close() error {
 	return _ProfilerClose(
 		m.Chunks,
+		m.Copied,
 		m.Counters,
 		m.Parts,
 		m.Rings,
@@ -321,6 +334,7 @@ func (m *ProfilerMaps) Close() error {
 //
 // It can be passed to LoadProfilerObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ProfilerVariables struct {
+	CopyBudget      *ebpf.Variable `ebpf:"copy_budget"`
 	KernelStack     *ebpf.Variable `ebpf:"kernel_stack"`
 	SpareRing       *ebpf.Variable `ebpf:"spare_ring"`
 	UnusedCfa       *ebpf.Variable `ebpf:"unused_cfa"`

@@ -13,6 +13,11 @@
 #define MAX_FRAMES 127
 /* Of user frames that tables bring. */
 #define MAX_USER_FRAMES 512
+/* A copy of a stack: ip, sp, fp and lr, then what is at sp, page by page. */
+#define COPY_REGISTERS 4
+#define COPY_WORDS 2048
+#define COPY_STEP 512
+#define MAX_USER_WORDS (COPY_REGISTERS + COPY_WORDS + COPY_STEP)
 
 enum wire_kind {
 	KIND_SAMPLE,
@@ -36,6 +41,8 @@ enum wire_user_stack {
 	USER_UNREADABLE,
 	USER_UNSUPPORTED,
 	USER_UNMAPPED,
+	/* No frames yet: a copy of the stack. */
+	USER_COPIED,
 };
 
 /* Every record starts with whom it is about and when: ns on CLOCK_MONOTONIC. */
@@ -51,13 +58,13 @@ struct wire_head {
 	char comm[16];
 };
 
-/* Kernel frames first, then user frames, each innermost first. */
+/* Kernel frames first, then user frames, each innermost first, or words of a copy. */
 struct wire_sample {
 	struct wire_head head;
 	__u32 tid; /* the kernel's pid */
 	__u16 kernel_frames;
 	__u16 user_frames;
-	__u64 frames[MAX_FRAMES + MAX_USER_FRAMES];
+	__u64 frames[MAX_FRAMES + MAX_USER_WORDS];
 };
 
 /* Also the rows of the task iterator, which leave out the parent. */
@@ -152,7 +159,7 @@ struct wire_space {
 };
 
 _Static_assert(sizeof(struct wire_head) == 48, "wire_head has padding");
-_Static_assert(sizeof(struct wire_sample) == 56 + 8 * (MAX_FRAMES + MAX_USER_FRAMES), "wire_sample has padding");
+_Static_assert(sizeof(struct wire_sample) == 56 + 8 * (MAX_FRAMES + MAX_USER_WORDS), "wire_sample has padding");
 _Static_assert(sizeof(struct wire_lifecycle) == 80, "wire_lifecycle has padding");
 _Static_assert(sizeof(struct wire_region) == CHUNK_SIZE / CHUNK_REGIONS, "wire_region fills a chunk");
 _Static_assert(sizeof(struct wire_row) == CHUNK_SIZE / CHUNK_ROWS, "wire_row fills a chunk");

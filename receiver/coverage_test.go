@@ -22,6 +22,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pprofile"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/demangle"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/roottest"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/receiver"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/test/workloads"
@@ -137,10 +138,10 @@ func burned() int {
 
 // profiledAsConfigured runs something while a receiver looks with the intervals that
 // a user has.
-func profiledAsConfigured(t *testing.T, run func()) []pprofile.Profiles {
+func profiledAsConfigured(t *testing.T, hz int, run func()) []pprofile.Profiles {
 	t.Helper()
 	s := fast()
-	s.SamplesPerSecond, s.PollInterval, s.CompletionInterval = 997, 250*time.Millisecond, 500*time.Millisecond
+	s.SamplesPerSecond, s.PollInterval, s.CompletionInterval = hz, 250*time.Millisecond, 500*time.Millisecond
 	s.ReporterInterval = 2 * time.Second
 	sink := &consumertest.ProfilesSink{}
 	r := startKernel(t, s, sink)
@@ -162,7 +163,7 @@ func TestShortLivesAreCovered(t *testing.T) {
 	for _, ms := range []int{1, 2, 5, 10, 20, 50, 200} {
 		t.Run(fmt.Sprint(ms, "_ms"), func(t *testing.T) {
 			fresh := workloads.BuildRelocatedLives(t).Beta
-			all := profiledAsConfigured(t, func() {
+			all := profiledAsConfigured(t, 997, func() {
 				starter.Run(t, "repeat %d ( vfork ( exec %s burn 3 %d ) )", max(3, burned()/ms), fresh, ms)
 			})
 			require.Empty(t, judge(all, workloads.ByName).wrong)
@@ -182,7 +183,7 @@ func TestShortLivesOnFewPIDsAreCovered(t *testing.T) {
 		fmt.Fprintf(&script, "at %d ( exec %s burn %d %d ) ", first+i%pids, fresh.Program(i/pids+i), i%16, ms)
 	}
 	starter := workloads.BuildLives(t)
-	all := profiledAsConfigured(t, func() { starter.Run(t, "%s", script.String()) })
+	all := profiledAsConfigured(t, 997, func() { starter.Run(t, "%s", script.String()) })
 	v := judge(all, workloads.ByName)
 	require.Empty(t, v.wrong)
 	for in, slots := range v.slots {
@@ -197,7 +198,7 @@ func TestLibrariesThatTakeTurns(t *testing.T) {
 	roottest.Need(t)
 	n := burned() / 2
 	command := workloads.BuildLibraries(t, n)
-	all := profiledAsConfigured(t, func() {
+	all := profiledAsConfigured(t, 997, func() {
 		out, err := exec.Command(command[0], command[1:]...).CombinedOutput()
 		require.NoError(t, err, "%s", out)
 		again, err := strconv.Atoi(strings.TrimSpace(string(out)))
@@ -294,47 +295,99 @@ func TestCodeMadeAtRunTimeIsNamed(t *testing.T) {
 	require.Less(t, nameless, 2*997, "a window is named when its list has been read")
 }
 
-// Stacks without frame pointers are whole, through the C library and up to where the
-// program begins.
+// wholeStacks counts the samples in burn of the program deep that have every link of
+// its chain, up to where it began, and the others by what they are.
+func wholeStacks(all []pprofile.Profiles, program string, chain int) (whole int, other map[string]int) {
+	other = map[string]int{}
+	eachSample(all, func(a pcommon.Map, d pprofile.ProfilesDictionary, s pprofile.Sample) {
+		frames := userFrames(d, s)
+		if text(a, "process.executable.path").Str() != program || len(frames) == 0 || functionOf(d, frames[0]) != "burn" {
+			return
+		}
+		links, last := 0, ""
+		for _, l := range frames {
+			if last = functionOf(d, l); last == "even" || last == "odd" {
+				links++
+			}
+		}
+		if links == chain && last == "_start" {
+			whole += s.TimestampsUnixNano().Len()
+		} else {
+			other[fmt.Sprint(len(frames), " frames, ", links, " links, ends in ", last)] += s.TimestampsUnixNano().Len()
+		}
+	})
+	return whole, other
+}
+
+func functionOf(d pprofile.ProfilesDictionary, l pprofile.Location) string {
+	if l.Lines().Len() == 0 {
+		return "?"
+	}
+	f := d.FunctionTable().At(int(l.Lines().At(0).FunctionIndex()))
+	return d.StringTable().At(int(f.NameStrindex()))
+}
+
+// Every stack is whole, without frame pointers and from the first sample on: before its
+// tables are placed it is copied.
 func TestStacksAreWhole(t *testing.T) {
 	roottest.Need(t)
-	for _, flags := range [][]string{nil, {"-static", "-no-pie"}} {
-		program := workloads.BuildDeep(t, flags...)
-		s := fast()
-		s.SamplesPerSecond = 997
-		sink := &consumertest.ProfilesSink{}
-		r := startKernel(t, s, sink)
-		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
-		_ = exec.CommandContext(ctx, program, "qsort", "60").Run() // it burns until it is killed
-		cancel()
-		require.NoError(t, r.Shutdown(t.Context()))
-		whole, other := 0, map[string]int{}
-		eachSample(sink.AllProfiles(), func(a pcommon.Map, d pprofile.ProfilesDictionary, s pprofile.Sample) {
-			frames := userFrames(d, s)
-			if text(a, "process.executable.path").Str() != program || len(frames) == 0 {
-				return
-			}
-			links, last := 0, ""
-			for _, l := range frames {
-				last = "?"
-				if l.Lines().Len() > 0 {
-					f := d.FunctionTable().At(int(l.Lines().At(0).FunctionIndex()))
-					last = d.StringTable().At(int(f.NameStrindex()))
-				}
-				if last == "even" || last == "odd" {
-					links++
-				}
-			}
-			if links == 60 && last == "_start" {
-				whole += s.TimestampsUnixNano().Len()
-			} else {
-				other[fmt.Sprint(len(frames), " frames, ", links, " links, ends in ", last)] += s.TimestampsUnixNano().Len()
+	for name, c := range map[string]struct {
+		flags []string
+		runs  int
+		each  time.Duration
+		links string
+	}{
+		"one":           {nil, 1, 4 * time.Second, "40"},
+		"one, static":   {[]string{"-static", "-no-pie"}, 1, 4 * time.Second, "40"},
+		"short":         {nil, 60, 100 * time.Millisecond, "30"},
+		"short, static": {[]string{"-static", "-no-pie"}, 60, 100 * time.Millisecond, "30"},
+	} {
+		program := workloads.BuildDeep(t, c.flags...)
+		profiles := profiledAsConfigured(t, 97, func() {
+			for range c.runs {
+				ctx, cancel := context.WithTimeout(t.Context(), c.each)
+				_ = exec.CommandContext(ctx, program, "qsort", c.links).Run() // it burns until it is killed
+				cancel()
 			}
 		})
-		t.Log(whole, "whole,", other)
-		// Its tables are placed at the completion after its first sample.
-		require.Greater(t, whole, 2*997)
+		links, err := strconv.Atoi(c.links)
+		require.NoError(t, err)
+		whole, other := wholeStacks(profiles, program, links)
+		t.Log(name, whole, "whole,", other)
+		require.Greater(t, whole, 100, name)
+		require.Empty(t, other, name)
 	}
+}
+
+// The code that the kernel gives each process has a table and names.
+func TestTheVDSOIsWalkedAndNamed(t *testing.T) {
+	roottest.Need(t)
+	program := workloads.BuildClock(t)
+	profiles := profiledAsConfigured(t, 97, func() {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		_ = exec.CommandContext(ctx, program).Run() // it goes on until it is killed
+	})
+	whole, other := 0, map[string]int{}
+	eachSample(profiles, func(a pcommon.Map, d pprofile.ProfilesDictionary, s pprofile.Sample) {
+		frames := userFrames(d, s)
+		if text(a, "process.executable.path").Str() != program || len(frames) == 0 || fileOf(d, frames[0]) != event.VDSO {
+			return
+		}
+		var names []string
+		for _, l := range frames {
+			names = append(names, functionOf(d, l))
+		}
+		n := s.TimestampsUnixNano().Len()
+		if stack := strings.Join(names, " "); strings.HasPrefix(stack, "__vdso_clock_gettime ") && strings.Contains(stack, " clock_gettime read_clock watch main ") && strings.HasSuffix(stack, " _start") {
+			whole += n
+		} else {
+			other[stack] += n
+		}
+	})
+	t.Log(whole, "whole,", other)
+	require.Greater(t, whole, 50)
+	require.Empty(t, other)
 }
 
 // Go programs without symbols have functions, lines and inlined calls.
@@ -391,7 +444,7 @@ func TestTimeOfShortProcessesByProgram(t *testing.T) {
 		{source, []string{strings.TrimSpace(string(compiler)), "-quiet", "-O1", "-o", "/dev/null", "-"}},
 	}
 	spent, runs := map[string]time.Duration{}, map[string]int{}
-	all := profiledAsConfigured(t, func() {
+	all := profiledAsConfigured(t, 997, func() {
 		for _, p := range programs {
 			path := realPath(t, p.command[0])
 			for spent[path] < time.Duration(burned())*time.Millisecond {

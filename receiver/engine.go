@@ -46,6 +46,7 @@ type engine struct {
 type publisher interface {
 	Publish(unwind.Space) error
 	Withdraw(unwind.Space) error
+	Drop([]unwind.Piece)
 }
 
 func (e *engine) run() {
@@ -60,6 +61,7 @@ func (e *engine) run() {
 		case answer := <-e.files.done:
 			e.files.pending--
 			answer(e.pipeline)
+			e.walks()
 		case d := <-e.emitter.done:
 			e.settle(d)
 		}
@@ -102,16 +104,19 @@ func (e *engine) receive(m message) {
 
 // walks hands on what the pipeline says of how stacks are to be walked.
 func (e *engine) walks() {
-	spaces, over := e.pipeline.Walks()
-	for _, s := range over {
+	walks := e.pipeline.Walks()
+	for _, s := range walks.Over {
 		if err := e.publisher.Withdraw(s); err != nil {
 			e.failed(err)
 		}
 	}
-	for _, s := range spaces {
+	for _, s := range walks.Spaces {
 		if err := e.publisher.Publish(s); err != nil {
 			e.failed(err)
 		}
+	}
+	if len(walks.Dropped) > 0 {
+		e.publisher.Drop(walks.Dropped)
 	}
 }
 

@@ -4,6 +4,7 @@
 package receiver
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -61,6 +62,9 @@ func (r procReader) container(id event.CgroupID) string {
 // file reads through a process that has the file mapped: the path may name another
 // file by now, or none. A file that is no ELF file still has a hash.
 func (r procReader) file(request pipeline.FileRequest) pipeline.FileAnswer {
+	if request.Mapping.Path == event.VDSO {
+		return r.vdso(request)
+	}
 	answer := pipeline.FileAnswer{ID: request.ID}
 	f, err := r.proc.OpenMapped(request.PIDs[:], request.Mapping, func(f *os.File) (ok bool) {
 		answer.Content, answer.File, ok = read(f, request)
@@ -77,6 +81,20 @@ func (r procReader) file(request pipeline.FileRequest) pipeline.FileAnswer {
 		// What was needed to read it is several times what is kept, and a quiet collector
 		// would hold on to it for minutes.
 		debug.FreeOSMemory()
+	}
+	return answer
+}
+
+// vdso reads the code that is the kernel's and in no file.
+func (r procReader) vdso(request pipeline.FileRequest) pipeline.FileAnswer {
+	answer := pipeline.FileAnswer{ID: request.ID}
+	image, err := r.proc.VDSO()
+	if err != nil {
+		return answer
+	}
+	answer.File, _ = symbol.Read(bytes.NewReader(image), int64(len(image)))
+	if !request.Placed {
+		answer.Table, _ = unwind.Compile(bytes.NewReader(image), int64(len(image)))
 	}
 	return answer
 }

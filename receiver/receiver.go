@@ -89,6 +89,8 @@ func (r *Receiver) pipeline(source Source, reader reader) (*pipeline.Pipeline, e
 		ReadAll:        r.settings.CommandArgs || len(r.settings.Variables) > 0 || !reader.tellsContainers(),
 		MaxSymbolBytes: maxSymbolBytes,
 		Walk:           source.Walks(),
+		Rule:           source.Rule,
+		MaxCopyBytes:   maxCopyBytes,
 		BootTime:       bootTime(),
 	})
 	tasks, err := source.Tasks()

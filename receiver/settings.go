@@ -64,17 +64,19 @@ const (
 	maxSampleBytes = 2200
 	// maxSymbolBytes bounds what is kept of executable files.
 	maxSymbolBytes = 64 << 20
+	// maxCopyBytes bounds the copies of stacks that wait for tables.
+	maxCopyBytes = 16 << 20
 	// shutdownTimeout bounds the last delivery, and the wait for a grace period.
 	shutdownTimeout = 5 * time.Second
 )
 
 // holdBytes is room for twice the samples that arrive before a completion covers
-// them: rate times lag.
+// them, rate times lag, and for the copies of stacks among them.
 func (s Settings) holdBytes() int {
 	const barrier = 500 * time.Millisecond
 	lag := s.CompletionInterval + s.PollInterval + barrier
-	samples := float64(s.SamplesPerSecond*runtime.NumCPU()) * lag.Seconds()
-	return int(min(max(2*samples*maxSampleBytes, minHoldBytes), maxHoldBytes))
+	bytes := 2*s.SamplesPerSecond*maxSampleBytes + s.source().CopiesPerSecond()
+	return int(min(max(float64(bytes*runtime.NumCPU())*lag.Seconds(), minHoldBytes), maxHoldBytes))
 }
 
 // Source is the kernel side. Barrier may be called beside the other methods,
@@ -95,14 +97,16 @@ type Source interface {
 	Barrier() error
 	Counters() (source.Counters, error)
 	Tasks() ([]event.Task, error)
-	// Walks: the sampler can walk user stacks by tables, and the three below, which may
+	// Walks: the sampler can walk user stacks by tables, and the five below, which may
 	// be called beside the other methods, are of use. Place writes a table where the
 	// sampler reads it, Publish makes it use placed tables for an image, Withdraw ends
-	// that.
+	// that, Drop is told of pieces that no image that is published uses. Rule reads the rule at an offset from the base of a placed piece.
 	Walks() bool
 	Place(*unwind.Table) ([]unwind.Piece, error)
 	Publish(unwind.Space) error
 	Withdraw(unwind.Space) error
+	Drop([]unwind.Piece)
+	Rule(p unwind.Piece, offset uint32) unwind.Rule
 	// Stop ends sampling, Close gives everything back. Both may be repeated.
 	Stop() error
 	Close() error

@@ -73,7 +73,7 @@ func (t *telemetry) instruments() []metric.Observable {
 		b.ReceiverEbpfProfilerSamplesExpected, b.ReceiverEbpfProfilerSamplesUnfired,
 		b.ReceiverEbpfProfilerSamplesTaken, b.ReceiverEbpfProfilerSamplesFiltered,
 		b.ReceiverEbpfProfilerSamplesLost, b.ReceiverEbpfProfilerSamplesDelivered,
-		b.ReceiverEbpfProfilerSamplesInFlight, b.ReceiverEbpfProfilerStacks,
+		b.ReceiverEbpfProfilerSamplesInFlight, b.ReceiverEbpfProfilerStacks, b.ReceiverEbpfProfilerStacksCopied,
 		b.ReceiverEbpfProfilerFramesUnnamed, b.ReceiverEbpfProfilerMappingsUnidentified,
 		b.ReceiverEbpfProfilerMappingsRecorded, b.ReceiverEbpfProfilerMappingsLost,
 		b.ReceiverEbpfProfilerProcesses, b.ReceiverEbpfProfilerEvictions,
@@ -97,6 +97,7 @@ func (t *telemetry) observe(_ context.Context, o metric.Observer) error {
 	t.total(o, b.ReceiverEbpfProfilerSamplesDelivered, s.delivered)
 	t.total(o, b.ReceiverEbpfProfilerSamplesInFlight, s.inFlight())
 	t.by(o, b.ReceiverEbpfProfilerStacks, "end", stacks(s))
+	t.total(o, b.ReceiverEbpfProfilerStacksCopied, s.pipeline.Copied)
 	t.total(o, b.ReceiverEbpfProfilerFramesUnnamed, s.unnamed)
 	t.total(o, b.ReceiverEbpfProfilerMappingsUnidentified, s.unidentified)
 	t.total(o, b.ReceiverEbpfProfilerMappingsRecorded, s.counters.Mapped)

@@ -82,8 +82,12 @@ const (
 	UserUnsupported
 	// UserUnmapped: a return address lies in no mapping that is known.
 	UserUnmapped
-	// UserStacks is how many there are.
+	// UserStacks is how many ways there are for a stack to end.
 	UserStacks
+
+	// UserCopied: Sample.User is no stack yet but what it takes to walk one, as
+	// unwind.CopyOf reads it.
+	UserCopied = UserStacks
 )
 
 // Sample is one tick of one CPU's clock that hit a task.

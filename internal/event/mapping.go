@@ -41,10 +41,17 @@ type FileID struct {
 	File    File
 }
 
+// VDSO is the path of the code that the kernel maps into every process, and the ID of
+// the one of 64-bit processes, which is the same for all.
+const VDSO = "[vdso]"
+
 // ID names the file that is mapped.
 func (m *Mapping) ID() FileID {
-	if m.BuildID != "" {
+	switch {
+	case m.BuildID != "":
 		return FileID{BuildID: m.BuildID}
+	case m.Path == VDSO && m.End > 1<<32:
+		return FileID{BuildID: VDSO}
 	}
 	return FileID{File: m.File}
 }

@@ -53,6 +53,7 @@ type TelemetryBuilder struct {
 	ReceiverEbpfProfilerSamplesTaken         metric.Int64ObservableCounter
 	ReceiverEbpfProfilerSamplesUnfired       metric.Int64ObservableCounter
 	ReceiverEbpfProfilerStacks               metric.Int64ObservableCounter
+	ReceiverEbpfProfilerStacksCopied         metric.Int64ObservableCounter
 	ReceiverEbpfProfilerUnwindTableBytes     metric.Int64ObservableGauge
 	ReceiverEbpfProfilerUnwindTablesRefused  metric.Int64ObservableCounter
 	ReceiverEbpfProfilerWatermarkLag         metric.Float64ObservableGauge
@@ -414,6 +415,21 @@ func (builder *TelemetryBuilder) RegisterReceiverEbpfProfilerStacksCallback(cb m
 	return nil
 }
 
+// RegisterReceiverEbpfProfilerStacksCopiedCallback sets callback for observable ReceiverEbpfProfilerStacksCopied metric.
+func (builder *TelemetryBuilder) RegisterReceiverEbpfProfilerStacksCopiedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ReceiverEbpfProfilerStacksCopied, obs: o})
+		return nil
+	}, builder.ReceiverEbpfProfilerStacksCopied)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 // RegisterReceiverEbpfProfilerUnwindTableBytesCallback sets callback for observable ReceiverEbpfProfilerUnwindTableBytes metric.
 func (builder *TelemetryBuilder) RegisterReceiverEbpfProfilerUnwindTableBytesCallback(cb metric.Int64Callback) error {
 	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
@@ -646,6 +662,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	builder.ReceiverEbpfProfilerStacks, err = builder.meter.Int64ObservableCounter(
 		"otelcol_receiver_ebpf_profiler_stacks",
 		metric.WithDescription("User stacks by the way they end. [Development]"),
+		metric.WithUnit("{stack}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverEbpfProfilerStacksCopied, err = builder.meter.Int64ObservableCounter(
+		"otelcol_receiver_ebpf_profiler_stacks_copied",
+		metric.WithDescription("User stacks that were copied and walked here, because the kernel side did not have the tables of the process yet. Their ends are among those of all stacks. [Development]"),
 		metric.WithUnit("{stack}"),
 	)
 	errs = errors.Join(errs, err)

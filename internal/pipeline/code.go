@@ -55,12 +55,15 @@ type code struct {
 	// contents are the files that were found where only a record told of them: those
 	// may be changed in place.
 	contents map[event.File]event.File
-	// placed are the unwind tables of files, as far as they have been read.
-	placed map[event.FileID]placed
+	// tables are the unwind tables of files, as far as they have been read.
+	tables shelf
+	// absent are files that could not be had when they were last asked for.
+	absent map[event.FileID]struct{}
 	// full counts the tables that found no room.
 	full uint64
-	// wanted are the files that were asked for and have not been answered.
-	wanted        map[event.FileID]struct{}
+	// wanted are the files that were asked for and have not been answered, and whether
+	// their tables had been placed.
+	wanted        map[event.FileID]bool
 	queue         []FileRequest
 	kernel        *symbol.Kernel
 	kernelBuildID string
@@ -71,8 +74,9 @@ func newCode(maxBytes int) *code {
 		files:    symbol.NewCache(maxBytes),
 		buildIDs: map[event.File]string{},
 		contents: map[event.File]event.File{},
-		placed:   map[event.FileID]placed{},
-		wanted:   map[event.FileID]struct{}{},
+		tables:   shelf{files: map[event.FileID]*placed{}},
+		absent:   map[event.FileID]struct{}{},
+		wanted:   map[event.FileID]bool{},
 	}
 }
 
@@ -96,7 +100,7 @@ func (c *code) want(id event.FileID, m *event.Mapping, life *process.Life) bool 
 		return true
 	}
 	_, ok := c.files.Get(id)
-	_, isPlaced := c.placed[id]
+	_, isPlaced := c.tables.get(id)
 	if ok && isPlaced && !m.File.Recorded() {
 		return false
 	}
@@ -108,7 +112,7 @@ func (c *code) want(id event.FileID, m *event.Mapping, life *process.Life) bool 
 			r.Known = c.contents[m.File]
 		}
 	}
-	c.wanted[id] = struct{}{}
+	c.wanted[id] = r.Placed
 	c.queue = append(c.queue, r)
 	return true
 }
@@ -122,8 +126,11 @@ func (c *code) requests(n int) []FileRequest {
 
 func (c *code) loaded(a FileAnswer) {
 	id := a.ID
+	wasPlaced := c.wanted[id]
 	delete(c.wanted, id)
+	delete(c.absent, id)
 	if a.File == nil {
+		c.miss(id)
 		return
 	}
 	if len(c.contents) >= maxBuildIDs || len(c.buildIDs) >= maxBuildIDs {
@@ -139,15 +146,28 @@ func (c *code) loaded(a FileAnswer) {
 		id = event.FileID{BuildID: buildID}
 	}
 	c.files.Put(id, a.File)
-	if len(c.placed) >= maxBuildIDs {
-		clear(c.placed)
-	}
-	if _, ok := c.placed[id]; !ok || a.Pieces != nil || a.ID.File.Recorded() {
-		c.placed[id] = placed{a.Pieces, a.File.Segments()}
+	// Tables that were dropped meanwhile are asked for again.
+	if _, ok := c.tables.get(id); !ok && !wasPlaced || a.Pieces != nil || a.ID.File.Recorded() {
+		c.tables.put(id, &placed{pieces: a.Pieces, segments: a.File.Segments()})
 	}
 	if a.Full {
 		c.full++
+		c.tables.tight = true
 	}
+}
+
+// miss notes a file that could not be had.
+func (c *code) miss(id event.FileID) {
+	if len(c.absent) >= maxBuildIDs {
+		clear(c.absent)
+	}
+	c.absent[id] = struct{}{}
+}
+
+// isAbsent reports whether a file could not be had when it was last asked for.
+func (c *code) isAbsent(id event.FileID) bool {
+	_, ok := c.absent[id]
+	return ok
 }
 
 // file returns what is known of the file of a mapping, or nil.

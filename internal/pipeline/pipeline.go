@@ -7,7 +7,8 @@
 //
 // One completion W runs through its parts in this order: the process table
 // learns the lifecycle up to W, held samples up to W are attributed to windows,
-// windows that end by W close, processes freed by W are evicted.
+// windows that end by W are handed out, at the next completion if what they asked for is
+// on its way, processes freed by W are evicted.
 package pipeline
 
 import (
@@ -16,6 +17,7 @@ import (
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/hold"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/process"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/profile"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/symbol"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/unwind"
 )
@@ -31,8 +33,12 @@ type Settings struct {
 	MaxProcesses int
 	// ReadAll: something is wanted of processes that only /proc tells.
 	ReadAll bool
-	// Walk: the sampler can walk user stacks by tables.
+	// Walk: the sampler can walk user stacks by tables. Rule reads the rule that holds
+	// at an offset from the base of a placed piece.
 	Walk bool
+	Rule func(p unwind.Piece, offset uint32) unwind.Rule
+	// MaxCopyBytes bounds the copies of stacks that wait for tables.
+	MaxCopyBytes int
 	// MaxSymbolBytes bounds what is kept of executable files.
 	MaxSymbolBytes int
 	// MaxWindowSamples bounds a window: one that has as many closes at the next
@@ -57,12 +63,14 @@ type Pipeline struct {
 	code     *code
 	jit      *jit
 	walk     *walk
+	copies   *copies
 	groups   *containers
-	window   *window
-	until    event.KTime
-	ledger   Ledger
-	stacks   Stacks
-	freed    []event.KTime
+	// window is filling; ending is over and waits for the next completion, or nil.
+	window, ending *window
+	until          event.KTime
+	ledger         Ledger
+	stacks         Stacks
+	freed          []event.KTime
 }
 
 // Ledger counts samples by where they are. Seen = Held + Open + Closed + LostHold
@@ -72,7 +80,8 @@ type Ledger struct {
 	Seen uint64
 	// LostHold found the hold buffer full.
 	LostHold uint64
-	// Held wait for their completion, Open are in the window that is filling.
+	// Held wait for their completion, Open are in windows that have not been handed out,
+	// or wait for tables to walk their stacks.
 	Held, Open uint64
 	// Closed are in windows that were handed out.
 	Closed uint64
@@ -96,6 +105,7 @@ func New(s Settings) *Pipeline {
 		groups:   newContainers(),
 	}
 	p.walk = newWalk(s.Walk, p.code)
+	p.copies = newCopies(p.code, s.Rule, s.MaxCopyBytes)
 	p.window = newWindow(p.code, p.jit, s.Start, s.Start+event.KTime(s.Interval))
 	return p
 }
@@ -151,9 +161,11 @@ func (p *Pipeline) late(k event.KTime) {
 // that have closed and hold samples, oldest first.
 func (p *Pipeline) Complete(w event.KTime) []*Window {
 	p.until = max(p.until, w)
+	p.code.tables.now = p.until
 	p.table.Complete(w)
 	p.jit.complete(w)
-	var closed []*Window
+	p.copies.retry(nil, p.count)
+	closed := p.handOut(nil)
 	for w >= p.window.End() {
 		p.release(p.window.End())
 		closed = p.closeWindow(closed, p.window.End())
@@ -163,11 +175,14 @@ func (p *Pipeline) Complete(w event.KTime) []*Window {
 		closed = p.closeWindow(closed, w)
 	}
 	evicted := p.table.Evict(w)
-	p.window.settle(evicted.Gone, p.notes())
-	p.window.settle(evicted.Idle, p.notes())
+	for _, w := range p.open() {
+		w.settle(evicted.Gone, p.notes())
+		w.settle(evicted.Idle, p.notes())
+	}
 	p.walk.forget(evicted.Gone)
 	p.walk.forget(evicted.Idle)
 	p.walk.complete()
+	p.code.tables.complete()
 	p.jit.forget(evicted.Gone)
 	p.jit.forget(evicted.Idle)
 	p.freed = evicted.Freed
@@ -180,31 +195,70 @@ func (p *Pipeline) Flush(w event.KTime) []*Window {
 	if w > p.window.Start() {
 		closed = p.closeWindow(closed, w)
 	}
-	return closed
+	return p.handOut(closed)
 }
 
 func (p *Pipeline) release(until event.KTime) {
 	p.hold.Release(until, func(s *event.Sample) {
 		life := p.table.Attribute(s)
 		p.walk.sampled(life)
-		p.stacks[min(s.UserStack, event.UserStacks-1)]++
-		if !p.window.add(life, s) {
-			p.table.Missed(life, s)
+		to := counter{p.window, p.window.owner(life), life}
+		if s.UserStack == event.UserCopied && !p.copies.take(to, s) {
+			return // it waits
 		}
+		p.count(to, s)
 	})
 }
 
-// closeWindow ends the window at end and starts the next.
+// counter is where a sample is to be counted. The life may be over.
+type counter struct {
+	window *window
+	owner  *profile.Owner
+	life   *process.Life
+}
+
+func (p *Pipeline) count(c counter, s *event.Sample) {
+	p.stacks[min(s.UserStack, event.UserStacks-1)]++
+	if !c.window.add(c.life, c.owner, s) {
+		p.table.Missed(c.life, s)
+	}
+}
+
+// closeWindow ends the window at end and starts the next. If something that it asked for
+// is on its way, it is handed out at the next completion only: of processes that were
+// short-lived nothing is told in the next window.
 func (p *Pipeline) closeWindow(closed []*Window, end event.KTime) []*Window {
-	w := p.window
-	w.EndAt(end)
+	closed = p.handOut(closed)
+	p.window.EndAt(end)
+	p.ending = p.window
 	p.walk.window()
 	p.window = newWindow(p.code, p.jit, end, end+event.KTime(p.settings.Interval))
-	if w.Samples() == 0 {
+	if len(p.copies.waiting)+len(p.code.wanted) > 0 {
+		return closed
+	}
+	return p.handOut(closed)
+}
+
+// handOut appends the window that is ending.
+func (p *Pipeline) handOut(closed []*Window) []*Window {
+	w := p.ending
+	if w == nil {
+		return closed
+	}
+	p.copies.retry(w, p.count)
+	if p.ending = nil; w.Samples() == 0 {
 		return closed
 	}
 	p.ledger.Closed += w.Samples()
 	return append(closed, w.close(p.notes()))
+}
+
+// open returns the windows that have not been handed out.
+func (p *Pipeline) open() []*window {
+	if p.ending == nil {
+		return []*window{p.window}
+	}
+	return []*window{p.ending, p.window}
 }
 
 // Freed returns when the processes that the last Complete evicted were freed. It
@@ -236,12 +290,18 @@ func (p *Pipeline) Loaded(a FileAnswer) {
 	p.walk.arrived(a.ID, a.File != nil)
 }
 
-// Walks returns the processes whose memory the sampler is to know, and those that it
-// can forget. They are valid until the next call.
-func (p *Pipeline) Walks() (spaces, over []unwind.Space) {
-	spaces, over = p.walk.spaces, p.walk.over
-	p.walk.spaces, p.walk.over = nil, nil
-	return spaces, over
+// Walks is what the sampler is to be told: in this order, whose memory it can forget,
+// whose it is to know, and which tables are of no use any more.
+type Walks struct {
+	Over, Spaces []unwind.Space
+	Dropped      []unwind.Piece
+}
+
+// Walks returns what is new since the last call.
+func (p *Pipeline) Walks() Walks {
+	w := Walks{p.walk.over, p.walk.spaces, p.code.tables.dropped}
+	p.walk.over, p.walk.spaces, p.code.tables.dropped = nil, nil, nil
+	return w
 }
 
 // PerfMapRequests returns up to n lists of code made at run time that are wanted;
@@ -259,7 +319,13 @@ func (p *Pipeline) KernelLoaded(k *symbol.Kernel, buildID string) {
 // Oldest is the stamp of the oldest sample that is attributed and not handed out,
 // and whether there is one.
 func (p *Pipeline) Oldest() (event.KTime, bool) {
-	return p.window.Oldest(), p.window.Samples() > 0
+	k, any := p.copies.oldest()
+	for _, w := range p.open() {
+		if w.Samples() > 0 && (!any || w.Oldest() < k) {
+			k, any = w.Oldest(), true
+		}
+	}
+	return k, any
 }
 
 // Stats is what the pipeline counted, at one moment.
@@ -274,6 +340,8 @@ type Stats struct {
 	PerfMaps       PerfMaps
 	// TablesFull counts unwind tables that found no room.
 	TablesFull uint64
+	// Copied counts stacks that were walked here, from a copy.
+	Copied uint64
 }
 
 // Stats returns the counts.
@@ -286,8 +354,12 @@ func (p *Pipeline) Stats() Stats {
 		SymbolsEvicted: p.code.files.Evicted(),
 		PerfMaps:       p.jit.stats,
 		TablesFull:     p.code.full,
+		Copied:         p.copies.walked,
 	}
 	s.Ledger.Held = uint64(p.hold.Len())
-	s.Ledger.Open = p.window.Samples()
+	s.Ledger.Open = uint64(len(p.copies.waiting))
+	for _, w := range p.open() {
+		s.Ledger.Open += w.Samples()
+	}
 	return s
 }

@@ -5,24 +5,25 @@ package pipeline
 
 import (
 	"cmp"
+	"iter"
+	"maps"
 	"slices"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/process"
-	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/symbol"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/unwind"
 )
 
-// walk has the sampler walk stacks by tables: those of the processes that are
-// sampled. Until their tables are placed it follows frame pointers.
+// walk has the sampler walk stacks by tables: those of the processes that are sampled.
+// A process is published when the tables of all that it has mapped are placed; until
+// then, and whenever more come, its stacks are copied.
 type walk struct {
 	on   bool
 	code *code
-	// published is the version of the memory that the sampler has of a life.
-	published map[*process.Life]uint64
+	// published are the lives that the sampler knows.
+	published map[*process.Life]public
 	// due are the lives whose memory is to be published.
-	due    []*process.Life
-	queued map[*process.Life]struct{}
+	due map[*process.Life]struct{}
 	// waiting are the lives that have a file mapped whose table is on its way.
 	waiting map[event.FileID]map[*process.Life]struct{}
 	// lacking are the lives that have one mapped whose table could not be had.
@@ -31,17 +32,18 @@ type walk struct {
 	over    []unwind.Space
 }
 
-// placed are the tables of a file, and where the file wants its code to be.
-type placed struct {
-	pieces   []unwind.Piece
-	segments []symbol.Segment
+// public is what the sampler has of a life.
+type public struct {
+	// version is of the memory; 0: it is to be published again with the next sample.
+	version uint64
+	files   []*placed
 }
 
 func newWalk(on bool, c *code) *walk {
 	return &walk{
 		on: on, code: c,
-		published: map[*process.Life]uint64{},
-		queued:    map[*process.Life]struct{}{},
+		published: map[*process.Life]public{},
+		due:       map[*process.Life]struct{}{},
 		waiting:   map[event.FileID]map[*process.Life]struct{}{},
 		lacking:   map[*process.Life]struct{}{},
 	}
@@ -49,15 +51,8 @@ func newWalk(on bool, c *code) *walk {
 
 // sampled is told whose sample was taken.
 func (w *walk) sampled(life *process.Life) {
-	if v := life.Version(); w.on && v != 0 && w.published[life] != v {
-		w.queue(life)
-	}
-}
-
-func (w *walk) queue(life *process.Life) {
-	if _, ok := w.queued[life]; !ok {
-		w.queued[life] = struct{}{}
-		w.due = append(w.due, life)
+	if v := life.Version(); w.on && v != 0 && w.published[life].version != v {
+		w.due[life] = struct{}{}
 	}
 }
 
@@ -65,11 +60,12 @@ func (w *walk) queue(life *process.Life) {
 func (w *walk) arrived(id event.FileID, ok bool) {
 	lives := w.waiting[id]
 	delete(w.waiting, id)
-	for life := range lives {
-		if ok {
-			w.queue(life)
-		} else {
+	for _, life := range inOrder(maps.Keys(lives)) {
+		if !ok {
 			w.lacking[life] = struct{}{}
+		}
+		if _, known := w.published[life]; ok || !known {
+			w.publish(life)
 		}
 	}
 }
@@ -77,94 +73,105 @@ func (w *walk) arrived(id event.FileID, ok bool) {
 // window begins: files that could not be had are asked for again, once.
 func (w *walk) window() {
 	for life := range w.lacking {
-		if _, ok := w.published[life]; ok {
-			w.published[life] = 0
+		if p, ok := w.published[life]; ok {
+			w.published[life] = public{0, p.files}
 		}
 	}
 	clear(w.lacking)
 }
 
-// complete describes the memory of the lives that are due: those sampled first, those
-// whose memory has changed since, and those whose tables have arrived.
+// complete publishes the lives that are due: those sampled first, and those whose
+// memory has changed since.
 func (w *walk) complete() {
-	for life, version := range w.published {
-		if version != 0 && life.Version() != version {
-			w.queue(life)
+	for life, p := range w.published {
+		if p.version != 0 && life.Version() != p.version {
+			w.due[life] = struct{}{}
 		}
 	}
-	slices.SortFunc(w.due, func(a, b *process.Life) int {
+	for _, life := range inOrder(maps.Keys(w.due)) {
+		w.publish(life)
+	}
+	clear(w.due)
+}
+
+// publish describes the memory of a life, unless tables are on their way.
+func (w *walk) publish(life *process.Life) {
+	if !life.Current() {
+		return
+	}
+	space, files, whole := w.space(life)
+	if !whole {
+		w.withdraw(life)
+		return
+	}
+	for _, p := range files {
+		p.users++
+	}
+	w.code.tables.release(w.published[life].files)
+	w.published[life] = public{life.Version(), files}
+	w.spaces = append(w.spaces, space)
+}
+
+func (w *walk) withdraw(life *process.Life) {
+	if p, ok := w.published[life]; ok {
+		delete(w.published, life)
+		w.code.tables.release(p.files)
+		w.over = append(w.over, unwind.Space{Proc: life.Proc, Generation: life.Generation})
+	}
+}
+
+// inOrder makes what is done the same in each run.
+func inOrder(lives iter.Seq[*process.Life]) []*process.Life {
+	return slices.SortedFunc(lives, func(a, b *process.Life) int {
 		return cmp.Or(cmp.Compare(a.Proc.Start, b.Proc.Start), cmp.Compare(a.Proc.PID, b.Proc.PID), cmp.Compare(a.Generation, b.Generation))
 	})
-	for _, life := range w.due {
-		if _, ok := w.queued[life]; ok && life.Current() {
-			w.published[life] = life.Version()
-			w.spaces = append(w.spaces, w.space(life))
-		}
-	}
-	clear(w.queued)
-	clear(w.due)
-	w.due = w.due[:0]
 }
 
-func (w *walk) space(life *process.Life) unwind.Space {
-	s := unwind.Space{Proc: life.Proc, Generation: life.Generation}
+// space describes the memory of a life, and which tables that takes. It is whole if no
+// table is on its way.
+func (w *walk) space(life *process.Life) (s unwind.Space, files []*placed, whole bool) {
+	s, whole = unwind.Space{Proc: life.Proc, Generation: life.Generation}, true
+	p, known := w.published[life]
+	again := known && p.version == 0
 	for m := range life.Mappings {
 		id := w.code.id(m)
-		file, ok := w.code.placed[id]
+		file, ok := w.code.tables.get(id)
 		if !ok {
-			w.await(id, m, life)
-		}
-		s.Regions = unwind.Regions(s.Regions, m.Start, m.End, file.bias(m), file.pieces)
-	}
-	return s
-}
-
-// await asks for the table of a file.
-func (w *walk) await(id event.FileID, m *event.Mapping, life *process.Life) {
-	switch {
-	case id == (event.FileID{}):
-	case !w.code.want(id, m, life):
-		w.lacking[life] = struct{}{}
-	case w.waiting[id] == nil:
-		w.waiting[id] = map[*process.Life]struct{}{life: {}}
-	default:
-		w.waiting[id][life] = struct{}{}
-	}
-}
-
-// bias is how far from the file's own addresses the mapping is, modulo 2^64. Two
-// segments may share a page of the file, which is then in the mappings of both: the
-// mapping is of the one that begins in its first page, else of which it shows most.
-func (p placed) bias(m *event.Mapping) (bias uint64) {
-	const page = 4096
-	most := uint64(0)
-	for _, s := range p.segments {
-		from, to := max(s.Offset, m.Offset), min(s.Offset+s.Size, m.Offset+(m.End-m.Start))
-		if from >= to {
+			whole = w.await(id, m, life, again) && whole
+			s.Regions = unwind.Regions(s.Regions, m.Start, m.End, 0, nil)
 			continue
 		}
-		of := m.Start + (s.Offset - m.Offset) - s.Address
-		if s.Offset/page == m.Offset/page && s.Offset >= m.Offset {
-			return of
-		}
-		if to-from > most {
-			most, bias = to-from, of
-		}
+		s.Regions = unwind.Regions(s.Regions, m.Start, m.End, file.bias(m), file.pieces)
+		files = append(files, file)
 	}
-	return bias
+	return s, files, whole
+}
+
+// await asks for the table of a file, for one that could not be had only if it is to
+// be asked for again. It returns false if an answer is worth waiting for.
+func (w *walk) await(id event.FileID, m *event.Mapping, life *process.Life, again bool) (settled bool) {
+	absent := w.code.isAbsent(id)
+	switch {
+	case id == (event.FileID{}):
+		return true
+	case absent && !again, !w.code.want(id, m, life):
+		w.lacking[life] = struct{}{}
+		return true
+	case w.waiting[id] == nil:
+		w.waiting[id] = map[*process.Life]struct{}{}
+	}
+	w.waiting[id][life] = struct{}{}
+	return absent
 }
 
 // forget drops lives that are over.
 func (w *walk) forget(lives []*process.Life) {
 	for _, life := range lives {
-		delete(w.queued, life)
+		delete(w.due, life)
 		delete(w.lacking, life)
 		for _, waiting := range w.waiting {
 			delete(waiting, life)
 		}
-		if _, ok := w.published[life]; ok {
-			delete(w.published, life)
-			w.over = append(w.over, unwind.Space{Proc: life.Proc, Generation: life.Generation})
-		}
+		w.withdraw(life)
 	}
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/profile"
-	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/symbol"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/unwind"
 )
 
@@ -34,6 +33,14 @@ func mappedAt(k event.KTime, from, to uint64, path string) event.Mapped {
 	return event.Mapped{KTime: k, PID: 7, Mapping: event.Mapping{Start: from, End: to, Path: path, BuildID: path}}
 }
 
+// load answers the request for the one file that is wanted.
+func load(t *testing.T, p *Pipeline) {
+	t.Helper()
+	requests := p.FileRequests(9)
+	require.Len(t, requests, 1)
+	p.Loaded(FileAnswer{ID: requests[0].ID, File: file("x"), Pieces: []unwind.Piece{pieceOfX}})
+}
+
 func hitWalked(p *Pipeline, k event.KTime) {
 	s := sample(k, 7, 0x10010)
 	s.Proc, s.Generation = walked, 1
@@ -41,59 +48,61 @@ func hitWalked(p *Pipeline, k event.KTime) {
 	p.Complete(k)
 }
 
-// The memory of a process is published when it has been sampled, and when it or what
-// is known of its files changes, and only then.
+// The memory of a process is published when it has been sampled and its tables are
+// there, and when it changes, and only then.
 func TestTheMemoryOfSampledProcessesIsPublished(t *testing.T) {
 	p := startWalked(t)
 	p.Complete(1050 * ms)
-	spaces, over := p.Walks()
-	require.Empty(t, spaces, "it was not sampled")
-	require.Empty(t, over)
+	walks := p.Walks()
+	require.Empty(t, walks.Spaces, "it was not sampled")
+	require.Empty(t, walks.Over)
 
 	hitWalked(p, 1100*ms)
-	spaces, _ = p.Walks()
-	bare := []unwind.Region{{Start: 0x10000, End: 0x20000}}
-	require.Equal(t, []unwind.Space{{Proc: walked, Generation: 1, Regions: bare}}, spaces)
+	walks = p.Walks()
+	require.Empty(t, walks.Spaces, "its table is on its way")
 	requests := p.FileRequests(9)
 	require.Len(t, requests, 1)
 	require.False(t, requests[0].Placed)
 
-	hitWalked(p, 1200*ms)
-	spaces, _ = p.Walks()
-	require.Empty(t, spaces, "nothing has changed")
-
 	// Its file is no ELF file here, so it has no segment and lies where it says.
 	p.Loaded(FileAnswer{ID: requests[0].ID, File: file("x"), Pieces: []unwind.Piece{{From: 0x10000, To: 0x18000, Rows: 5}}})
-	p.Complete(1300 * ms)
-	spaces, _ = p.Walks()
-	require.Len(t, spaces, 1)
-	require.Equal(t, []unwind.Region{{Start: 0x10000, End: 0x18000, Rows: 5}, {Start: 0x18000, End: 0x20000}}, spaces[0].Regions)
+	walks = p.Walks()
+	want := []unwind.Region{{Start: 0x10000, End: 0x18000, Rows: 5}, {Start: 0x18000, End: 0x20000}}
+	require.Equal(t, []unwind.Space{{Proc: walked, Generation: 1, Regions: want}}, walks.Spaces)
+
+	hitWalked(p, 1200*ms)
+	walks = p.Walks()
+	require.Empty(t, walks.Spaces, "nothing has changed")
 
 	p.Batch(&event.Batch{Mapped: []event.Mapped{mappedAt(1350*ms, 0x30000, 0x40000, "/lib/y")}})
 	hitWalked(p, 1400*ms)
-	spaces, _ = p.Walks()
-	require.Len(t, spaces, 1)
-	require.Len(t, spaces[0].Regions, 3)
+	walks = p.Walks()
+	require.Empty(t, walks.Spaces)
+	require.Equal(t, []unwind.Space{{Proc: walked, Generation: 1}}, walks.Over, "its stacks are copied meanwhile")
 	requests = p.FileRequests(9)
 	require.Len(t, requests, 1)
 	p.Loaded(FileAnswer{ID: requests[0].ID}) // it cannot be read
+	walks = p.Walks()
+	require.Len(t, walks.Spaces, 1)
+	require.Equal(t, append(want, unwind.Region{Start: 0x30000, End: 0x40000}), walks.Spaces[0].Regions)
 	p.Complete(1500 * ms)
-	spaces, _ = p.Walks()
-	require.Empty(t, spaces, "that is no news")
+	walks = p.Walks()
+	require.Empty(t, walks.Spaces)
 	require.Empty(t, p.FileRequests(9))
 }
 
 func TestAnImageThatIsOverIsWithdrawn(t *testing.T) {
 	p := startWalked(t)
 	hitWalked(p, 1100*ms)
+	load(t, p)
 	p.Walks()
 	p.Batch(&event.Batch{Lifecycle: []event.Lifecycle{
 		{Kind: event.Exit, KTime: 1150 * ms, Proc: walked}, {Kind: event.Free, KTime: 1160 * ms, Proc: walked},
 	}})
 	p.Complete(1200 * ms)
-	spaces, over := p.Walks()
-	require.Empty(t, spaces)
-	require.Equal(t, []unwind.Space{{Proc: walked, Generation: 1}}, over)
+	walks := p.Walks()
+	require.Empty(t, walks.Spaces)
+	require.Equal(t, []unwind.Space{{Proc: walked, Generation: 1}}, walks.Over)
 	require.Empty(t, p.walk.published)
 }
 
@@ -109,14 +118,11 @@ func TestAFileThatCouldNotBeReadIsAskedForAgain(t *testing.T) {
 	require.Empty(t, p.FileRequests(9), "once in a window")
 	hitWalked(p, 2100*ms)
 	hitWalked(p, 2200*ms)
-	requests = p.FileRequests(9)
-	require.Len(t, requests, 1)
-	p.Loaded(FileAnswer{ID: requests[0].ID, File: file("x"), Pieces: []unwind.Piece{{From: 0x10000, To: 0x20000, Rows: 5}}})
 	p.Walks()
-	p.Complete(2300 * ms)
-	spaces, _ := p.Walks()
-	require.Len(t, spaces, 1)
-	require.EqualValues(t, 5, spaces[0].Regions[0].Rows)
+	load(t, p)
+	walks := p.Walks()
+	require.Len(t, walks.Spaces, 1)
+	require.EqualValues(t, 5, walks.Spaces[0].Regions[0].Rows)
 }
 
 // A file that arrives late does not bring the image before an exec back, and one that
@@ -128,15 +134,21 @@ func TestOnlyTheImageThatRunsIsPublished(t *testing.T) {
 	requests := p.FileRequests(9)
 	p.Batch(&event.Batch{Lifecycle: []event.Lifecycle{{Kind: event.Exec, KTime: 1150 * ms, Proc: walked, Generation: 2}}})
 	p.Complete(1155 * ms)
-	p.Loaded(FileAnswer{ID: requests[0].ID, File: file("x"), Pieces: []unwind.Piece{{From: 0x10000, To: 0x20000, Rows: 5}}})
-	p.Complete(1158 * ms)
-	spaces, over := p.Walks()
-	require.Empty(t, spaces)
-	require.Empty(t, over)
+	p.Loaded(FileAnswer{ID: requests[0].ID, File: file("x"), Pieces: []unwind.Piece{pieceOfX}})
 	p.Complete(1200 * ms)
-	spaces, over = p.Walks()
-	require.Empty(t, spaces)
-	require.Equal(t, []unwind.Space{{Proc: walked, Generation: 1}}, over)
+	walks := p.Walks()
+	require.Empty(t, walks.Spaces)
+	require.Empty(t, walks.Over)
+
+	p = startWalked(t)
+	hitWalked(p, 1100*ms)
+	load(t, p)
+	p.Walks()
+	p.Batch(&event.Batch{Lifecycle: []event.Lifecycle{{Kind: event.Exec, KTime: 1150 * ms, Proc: walked, Generation: 2}}})
+	p.Complete(1200 * ms)
+	walks = p.Walks()
+	require.Empty(t, walks.Spaces)
+	require.Equal(t, []unwind.Space{{Proc: walked, Generation: 1}}, walks.Over)
 
 	p = startWalked(t)
 	p.Batch(&event.Batch{Lifecycle: []event.Lifecycle{{Kind: event.Exec, KTime: 1150 * ms, Proc: walked, Generation: 2}}})
@@ -144,22 +156,10 @@ func TestOnlyTheImageThatRunsIsPublished(t *testing.T) {
 	s.Proc, s.Generation = walked, 1
 	p.Batch(batch(s))
 	p.Complete(1200 * ms)
-	spaces, over = p.Walks()
-	require.Empty(t, spaces)
-	require.Empty(t, over)
+	walks = p.Walks()
+	require.Empty(t, walks.Spaces)
+	require.Empty(t, walks.Over)
 	require.Empty(t, p.walk.waiting)
-}
-
-// Two segments may share a page of the file, which both mappings then show.
-func TestBias(t *testing.T) {
-	p := placed{segments: []symbol.Segment{
-		{Address: 0x401000, Size: 0x1500, Offset: 0x1000}, {Address: 0x403500, Size: 0x3000, Offset: 0x2500},
-	}}
-	for _, base := range []uint64{0, 0x7f0000000000} {
-		require.Equal(t, base, p.bias(&event.Mapping{Start: base + 0x401000, End: base + 0x403000, Offset: 0x1000}))
-		require.Equal(t, base, p.bias(&event.Mapping{Start: base + 0x403000, End: base + 0x407000, Offset: 0x2000}))
-		require.Equal(t, base, p.bias(&event.Mapping{Start: base + 0x404000, End: base + 0x407000, Offset: 0x3000}), "a part")
-	}
 }
 
 // A call may be the last instruction of what is mapped: its return address lies behind.
@@ -185,7 +185,7 @@ func TestNothingIsPublishedWhereTheKernelCannotWalk(t *testing.T) {
 	p := startWalked(t)
 	p.walk.on = false
 	hitWalked(p, 1100*ms)
-	spaces, over := p.Walks()
-	require.Empty(t, spaces)
-	require.Empty(t, over)
+	walks := p.Walks()
+	require.Empty(t, walks.Spaces)
+	require.Empty(t, walks.Over)
 }

@@ -73,7 +73,7 @@ func newWindow(c *code, j *jit, start, end event.KTime) *window {
 
 // add counts a sample. It returns false if the innermost user frame lies in no
 // mapping that is known.
-func (w *window) add(life *process.Life, s *event.Sample) bool {
+func (w *window) add(life *process.Life, owner *profile.Owner, s *event.Sample) bool {
 	w.stack = w.stack[:0]
 	for i, address := range s.Kernel {
 		w.stack = append(w.stack, profile.Frame{Binary: kernel, Offset: instruction(i, address)})
@@ -81,7 +81,7 @@ func (w *window) add(life *process.Life, s *event.Sample) bool {
 	for i, address := range s.User {
 		w.stack = append(w.stack, w.frame(life, s.KTime, instruction(i, address)))
 	}
-	w.Add(w.owner(life), string(s.Comm[:s.Comm.Len()]), s.KTime, w.stack)
+	w.Add(owner, string(s.Comm[:s.Comm.Len()]), s.KTime, w.stack)
 	return len(s.User) == 0 || w.stack[len(s.Kernel)].Binary != unmapped
 }
 

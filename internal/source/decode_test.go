@@ -20,7 +20,7 @@ import (
 // are what the programs write. bpf/wire.h asserts the same numbers.
 func TestWireLayout(t *testing.T) {
 	require.EqualValues(t, 48, unsafe.Sizeof(bpf.ProfilerWireHead{}))
-	require.EqualValues(t, 56+8*(127+512), unsafe.Sizeof(bpf.ProfilerWireSample{}))
+	require.EqualValues(t, 56+8*(127+4+2048+512), unsafe.Sizeof(bpf.ProfilerWireSample{}))
 	require.EqualValues(t, 80, unsafe.Sizeof(bpf.ProfilerWireLifecycle{}))
 	require.EqualValues(t, 64, unsafe.Sizeof(bpf.ProfilerWireCounters{}))
 	require.EqualValues(t, 16, unsafe.Sizeof(bpf.ProfilerWireRule{}))
@@ -62,6 +62,7 @@ func TestWireConstants(t *testing.T) {
 		event.UserUnreadable:  bpf.ProfilerWireUserStackUSER_UNREADABLE,
 		event.UserUnsupported: bpf.ProfilerWireUserStackUSER_UNSUPPORTED,
 		event.UserUnmapped:    bpf.ProfilerWireUserStackUSER_UNMAPPED,
+		event.UserCopied:      bpf.ProfilerWireUserStackUSER_COPIED,
 	} {
 		require.EqualValues(t, user, wire)
 	}

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/unwind"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/watermark"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/test/workloads"
 )
@@ -136,14 +137,15 @@ func (h *history) wrong(s *event.Sample, lives *workloads.Lives) string {
 
 // misplaced holds the code that the sample hit against the name of its program.
 func (im *image) misplaced(s *event.Sample, lives *workloads.Lives) string {
-	for _, address := range s.User {
+	frames := framesOf(s)
+	for _, address := range frames {
 		slot := lives.Slot(address)
 		if slot == "" {
 			continue
 		}
 		im.slots[slot]++
 		if program := workloads.ProgramOf(slot); program != im.comm.String() {
-			return fmt.Sprintf("in %s of a process that is %s", slot, im.comm)
+			return fmt.Sprintf("in %s of a process that is %s: %x", slot, im.comm, frames)
 		}
 		if len(im.slots) > 1 {
 			return fmt.Sprintf("in %v: a life has one slot", slices.Sorted(maps.Keys(im.slots)))
@@ -151,6 +153,16 @@ func (im *image) misplaced(s *event.Sample, lives *workloads.Lives) string {
 		return ""
 	}
 	return ""
+}
+
+// framesOf follows the frame pointers of a stack that was copied.
+func framesOf(s *event.Sample) []uint64 {
+	if s.UserStack != event.UserCopied {
+		return s.User
+	}
+	stack, _ := unwind.CopyOf(s.User)
+	frames, _ := stack.Walk(unwind.Native(), func(uint64) (unwind.Rule, bool) { return unwind.NoInfo, true }, nil)
+	return frames
 }
 
 // unbalanced returns the instances whose birth and end do not fit, those that were

@@ -129,7 +129,7 @@ func (k *Kernel) Barrier() error {
 	return nil
 }
 
-// Walks reports whether the kernel can walk user stacks by tables. If not, the three
+// Walks reports whether the kernel can walk user stacks by tables. If not, the five
 // below are of no use.
 func (k *Kernel) Walks() bool { return true }
 
@@ -143,6 +143,14 @@ func (k *Kernel) Publish(s unwind.Space) error { return k.tables.publish(s) }
 
 // Withdraw is told that an image is over. It may be called beside the other methods.
 func (k *Kernel) Withdraw(s unwind.Space) error { return k.tables.withdraw(s) }
+
+// Drop is told of pieces that no image uses which is published. It may be called beside
+// the other methods.
+func (k *Kernel) Drop(pieces []unwind.Piece) { k.tables.drop(pieces) }
+
+// Rule reads the rule that holds at an offset from the base of a piece that has been
+// placed. It may be called beside the other methods.
+func (k *Kernel) Rule(p unwind.Piece, offset uint32) unwind.Rule { return k.tables.rule(p, offset) }
 
 // Stop ends sampling. Programs that are running go on until the next Barrier.
 func (k *Kernel) Stop() error {

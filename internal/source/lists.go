@@ -25,7 +25,7 @@ func (t *tables) publish(s unwind.Space) error {
 	before, replaces := t.published[s.Proc.PID]
 	l, err := t.list(len(s.Regions)+1, replaces)
 	if err == nil {
-		t.write(l, s)
+		t.fill(l, s)
 		value := bpf.ProfilerWireSpace{Chunk: l.chunk, First: l.first}
 		if err = t.spaces.Put(s.Proc.PID, &value); err != nil {
 			t.retire(l)
@@ -45,8 +45,8 @@ func (t *tables) publish(s unwind.Space) error {
 	return nil
 }
 
-// write fills a list.
-func (t *tables) write(l list, s unwind.Space) {
+// fill writes a list.
+func (t *tables) fill(l list, s unwind.Space) {
 	n := len(s.Regions) + 1
 	bytes := t.at(l.chunk, int(l.first)*regionBytes, n*regionBytes)
 	out := unsafe.Slice((*bpf.ProfilerWireRegion)(unsafe.Pointer(&bytes[0])), n)
@@ -89,7 +89,7 @@ func (t *tables) remove(pid uint32, p published) error {
 func (t *tables) retire(l list) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.retired = append(t.retired, l)
+	t.retired.lists = append(t.retired.lists, l)
 }
 
 // list returns a list with room for n regions, of a process that has one or not.
@@ -106,11 +106,11 @@ func (t *tables) list(n int, has bool) (list, error) {
 	}
 	size := regionBytes << log
 	if t.lists.to-t.lists.from < size {
-		fresh, err := t.grow(maxChunks)
+		index, err := t.grow(maxChunks)
 		if err != nil {
 			return list{}, err
 		}
-		t.lists = fresh
+		t.lists = room{chunk: index, to: chunkSize}
 	}
 	l := list{t.lists.chunk, uint32(t.lists.from / regionBytes), log}
 	t.lists.from += size
@@ -129,24 +129,4 @@ func (t *tables) reuse(log int) (list, bool) {
 		}
 	}
 	return list{}, false
-}
-
-// barrier is told that a grace period begins; passed, whether it has passed. What was
-// retired before is then read by no program.
-func (t *tables) barrier() (passed func(ok bool)) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	batch := t.retired
-	t.retired = nil
-	return func(ok bool) {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		if !ok {
-			t.retired = append(t.retired, batch...)
-			return
-		}
-		for _, l := range batch {
-			t.spare[l.log] = append(t.spare[l.log], l)
-		}
-	}
 }

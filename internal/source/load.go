@@ -64,6 +64,7 @@ func load(s Settings, possible, spare int) (*objects, error) {
 		bpf.ProfilerVarWorkerFlags: workerFlags(version),
 		bpf.ProfilerVarSpareRing:   uint32(spare),
 		bpf.ProfilerVarKernelStack: kernelStack(),
+		bpf.ProfilerVarCopyBudget:  uint32(s.CopiesPerSecond()),
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return nil, fmt.Errorf("set %s: %w", name, err)

@@ -9,6 +9,7 @@ import (
 	"debug/elf"
 	"encoding/hex"
 	"os/exec"
+	"slices"
 	"testing"
 	"time"
 
@@ -44,6 +45,10 @@ func drained(t *testing.T, k *Kernel) event.Batch {
 			_, more = k.Drain(i, heads[i], &batch)
 			all.Lifecycle = append(all.Lifecycle, batch.Lifecycle...)
 			all.Mapped = append(all.Mapped, batch.Mapped...)
+			for _, s := range batch.Samples {
+				s.Kernel, s.User = slices.Clone(s.Kernel), slices.Clone(s.User)
+				all.Samples = append(all.Samples, s)
+			}
 		}
 	}
 	return all

@@ -297,7 +297,7 @@ func TestNoRecordOfASamplerInPartsIsLate(t *testing.T) { testNoRecordIsLate(t, t
 func testNoRecordIsLate(t *testing.T, inParts bool) {
 	openSlow(t)
 	k := open(t, Settings{SamplesPerSecond: 997, PollInterval: 10 * time.Millisecond, walkInParts: inParts})
-	deep := openProgram(t, workloads.BuildDeep(t, "-static", "-no-pie")).start(t, k, func(*unwind.Space) {}, "plain", "500")
+	deep, _ := openProgram(t, workloads.BuildDeep(t, "-static", "-no-pie")).start(t, k, func(*unwind.Space) {}, "plain", "500")
 	forks := make(chan struct{})
 	lives := workloads.BuildLives(t)
 	go func() {

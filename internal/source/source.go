@@ -79,18 +79,32 @@ const (
 	// deepRecord is a record of 250 frames with its header, see bpf/wire.h. Only stacks
 	// that are deeper take more.
 	deepRecord = 56 + 8*250 + recordHeader
+	// maxCopy is the largest copy of a stack.
+	maxCopy = 20 << 10
 )
 
+// CopiesPerSecond is how many bytes of stacks each CPU may copy in a second: of every
+// sample at low rates, so that the first samples of programs are whole. A small buffer
+// has no room for any.
+func (s Settings) CopiesPerSecond() int {
+	if s.RingBufferSize > 0 && s.RingBufferSize < minRingSize {
+		return 0
+	}
+	return min(s.SamplesPerSecond*maxCopy, 2<<20)
+}
+
 // ringSize derives the bytes per CPU that hold twice the samples between two
-// drains at full depth, a late wake-up included, and some lifecycle records.
+// drains at full depth, a late wake-up included, the copies of stacks, and some
+// lifecycle records.
 func (s Settings) ringSize() int {
 	if s.RingBufferSize > 0 {
 		return s.RingBufferSize
 	}
 	const wakeUp = 250 * time.Millisecond
-	samples := float64(s.SamplesPerSecond) * (s.PollInterval + wakeUp).Seconds()
+	seconds := (s.PollInterval + wakeUp).Seconds()
+	needed := seconds * float64(2*s.SamplesPerSecond*deepRecord+s.CopiesPerSecond())
 	size := minRingSize
-	for size < maxRingSize && float64(size) < 2*samples*deepRecord {
+	for size < maxRingSize && float64(size) < needed {
 		size *= 2
 	}
 	return size

@@ -8,6 +8,7 @@ package source
 import (
 	"errors"
 	"fmt"
+	"sort"
 	"sync"
 	"unsafe"
 
@@ -38,6 +39,8 @@ const (
 	maxRows, maxFileRules = 4 << 20, 2048
 	// listChunks are kept for lists.
 	listChunks = 32
+	// minPiece is the room that a part of a table wants, not to be many.
+	minPiece = 4096
 )
 
 // ErrTablesFull: what is kept of tables in the kernel has reached its limit.
@@ -48,28 +51,32 @@ var ErrTablesFull = errors.New("no room for unwind tables")
 // It is safe for concurrent use.
 type tables struct {
 	chunks, spaces *ebpf.Map
-	rules          []bpf.ProfilerWireRule
 
 	// placing guards what rows are written to, publishing what lists are. Both may be
 	// held for a grace period, mu never is.
 	placing, publishing sync.Mutex
-	numbers             map[unwind.Rule]uint32
-	rows, lists         room
+	lists               room
 	published           map[uint32]published
 
 	mu     sync.Mutex
-	memory []chunk
 	closed bool
-	// spare are lists to be used again, by the logarithm of their room; retired may
-	// still be read by programs that run.
-	spare   [20][]list
-	retired []list
+	// memory is by the number of a chunk.
+	memory []chunk
+	rules  rules
+	// free are rows to be written to. users are the rules of a table, by its first rows.
+	free  spans
+	users map[span][]uint32
+	// spare are lists to be used again, by the logarithm of their room.
+	spare [20][]list
+	// retired may still be read by programs that run.
+	retired retired
 }
 
-// chunk is a map of one element, and its memory.
-type chunk struct {
-	*ebpf.Map
-	bytes []byte
+// retired are lists, and rows of tables with their rules.
+type retired struct {
+	lists []list
+	rows  []span
+	rules []uint32
 }
 
 // room is what is left of a chunk.
@@ -90,23 +97,17 @@ type published struct {
 	list       list
 }
 
-func newTables(o *objects) (_ *tables, err error) {
-	t := &tables{
-		chunks: o.Chunks, spaces: o.Spaces, numbers: map[unwind.Rule]uint32{}, published: map[uint32]published{},
-	}
+func newTables(o *objects) (*tables, error) {
 	size := maxRules * int(unsafe.Sizeof(bpf.ProfilerWireRule{}))
 	memory, err := unix.Mmap(o.Rules.FD(), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
 		return nil, explain(fmt.Errorf("map the rules of unwind tables: %w", err))
 	}
-	t.rules = unsafe.Slice((*bpf.ProfilerWireRule)(unsafe.Pointer(&memory[0])), maxRules)
-	t.number(unwind.NoInfo) // rule 0
-	t.number(unwind.Rule{CFA: unwind.CFAUnsupported})
-	return t, nil
+	return &tables{
+		chunks: o.Chunks, spaces: o.Spaces, published: map[uint32]published{}, users: map[span][]uint32{},
+		rules: newRules(unsafe.Slice((*bpf.ProfilerWireRule)(unsafe.Pointer(&memory[0])), maxRules)),
+	}, nil
 }
-
-// unsupported is the number of the rule that ends a walk.
-const unsupported = 1
 
 // close gives the memory back. What comes after fails.
 func (t *tables) close() error {
@@ -126,51 +127,13 @@ func (t *tables) close() error {
 			errs = append(errs, unix.Munmap(c.bytes), c.Close())
 		}
 	}
-	memory := unsafe.Slice((*byte)(unsafe.Pointer(&t.rules[0])), len(t.rules)*int(unsafe.Sizeof(t.rules[0])))
+	rules := t.rules.memory
+	memory := unsafe.Slice((*byte)(unsafe.Pointer(&rules[0])), len(rules)*int(unsafe.Sizeof(rules[0])))
 	return errors.Join(append(errs, unix.Munmap(memory))...)
 }
 
 // errClosed: the source is no more.
 var errClosed = errors.New("unwind tables are closed")
-
-// reserve numbers a chunk to come, of at most so many.
-func (t *tables) reserve(most int) (uint32, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	switch {
-	case t.closed:
-		return 0, errClosed
-	case len(t.memory) >= most:
-		return 0, ErrTablesFull
-	}
-	t.memory = append(t.memory, chunk{})
-	return uint32(len(t.memory) - 1), nil
-}
-
-// grow adds a chunk. It waits for a grace period.
-func (t *tables) grow(most int) (_ room, err error) {
-	index, err := t.reserve(most)
-	if err != nil {
-		return room{}, err
-	}
-	m, err := ebpf.NewMap(&ebpf.MapSpec{
-		Name: "chunk", Type: ebpf.Array, KeySize: 4, ValueSize: chunkSize, MaxEntries: 1, Flags: unix.BPF_F_MMAPABLE,
-	})
-	if err != nil {
-		return room{}, explain(fmt.Errorf("make room for unwind tables: %w", err))
-	}
-	bytes, err := unix.Mmap(m.FD(), 0, chunkSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
-	if err != nil {
-		return room{}, errors.Join(fmt.Errorf("map unwind tables: %w", err), m.Close())
-	}
-	if err := t.chunks.Put(index, m); err != nil {
-		return room{}, errors.Join(fmt.Errorf("hand over unwind tables: %w", err), unix.Munmap(bytes), m.Close())
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.memory[index] = chunk{m, bytes}
-	return room{chunk: index, to: chunkSize}, nil
-}
 
 func (t *tables) isClosed() bool {
 	t.mu.Lock()
@@ -178,49 +141,15 @@ func (t *tables) isClosed() bool {
 	return t.closed
 }
 
-// at returns n bytes of a chunk.
-func (t *tables) at(chunk uint32, from, n int) []byte {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.memory[chunk].bytes[from : from+n]
-}
-
-// left is how many chunks may still be added for rows.
-func (t *tables) left() int {
+// fits reports whether there is room for a table, which may be made to fill it.
+func (t *tables) fits(table *unwind.Table) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
-		return 0
+		return errClosed
 	}
-	return maxChunks - listChunks - len(t.memory)
-}
-
-// number returns the number of a rule, that of the unsupported one if there are too
-// many.
-func (t *tables) number(r unwind.Rule) uint32 {
-	if n, ok := t.numbers[r]; ok {
-		return n
-	}
-	n := uint32(len(t.numbers))
-	if n >= maxRules {
-		return unsupported
-	}
-	t.numbers[r] = n
-	signal := uint8(0)
-	if r.Signal {
-		signal = 1
-	}
-	t.rules[n] = bpf.ProfilerWireRule{
-		Cfa: uint8(r.CFA), Fp: uint8(r.FP), Ra: uint8(r.RA), Signal: signal,
-		CfaOffset: r.CFAOffset, FpOffset: r.FPOffset, RaOffset: r.RAOffset,
-	}
-	return n
-}
-
-// fits reports whether there is room for a table, which may be made to fill it.
-func (t *tables) fits(table *unwind.Table) error {
-	chunks := (len(table.Rows) + chunkRows - 1) / chunkRows
-	if len(table.Rows) > maxRows || len(table.Rules) > maxFileRules || chunks > t.left() {
+	room := t.free.total() + (maxChunks-listChunks-t.takenChunks())*chunkRows
+	if len(table.Rows) > min(maxRows, room) || len(table.Rules) > maxFileRules {
 		return fmt.Errorf("%w: a file with %d rows and %d rules", ErrTablesFull, len(table.Rows), len(table.Rules))
 	}
 	return nil
@@ -233,39 +162,152 @@ func (t *tables) place(table *unwind.Table) (pieces []unwind.Piece, err error) {
 	if err := t.fits(table); err != nil {
 		return nil, err
 	}
-	numbers := make([]uint32, len(table.Rules))
-	for i, r := range table.Rules {
-		numbers[i] = t.number(r)
-	}
-	for rows := table.Rows; len(rows) > 0; {
-		if t.rows.to-t.rows.from < rowBytes {
-			if t.rows, err = t.grow(maxChunks - listChunks); err != nil {
-				return nil, err
-			}
+	numbers, rows := t.takeRules(table.Rules), table.Rows
+	for len(rows) > 0 {
+		s, err := t.takeRows(len(rows))
+		if err != nil {
+			t.giveBack(retired{rows: spansOf(pieces), rules: numbers})
+			return nil, err
 		}
-		n := min(len(rows), (t.rows.to-t.rows.from)/rowBytes)
-		bytes := t.at(t.rows.chunk, t.rows.from, n*rowBytes)
-		out := unsafe.Slice((*bpf.ProfilerWireRow)(unsafe.Pointer(&bytes[0])), n)
-		for i := range out {
-			out[i] = bpf.ProfilerWireRow{Offset: rows[i].Offset, Rule: numbers[rows[i].Rule]}
-		}
+		t.write(s, rows, numbers)
 		p := unwind.Piece{
 			From: table.Base + uint64(rows[0].Offset), Base: table.Base,
-			Chunk: t.rows.chunk, First: uint32(t.rows.from / rowBytes), Rows: uint32(n),
+			Chunk: s.chunk, First: uint32(s.from), Rows: uint32(s.rows()),
 		}
-		t.rows.from += n * rowBytes
-		p.To = table.Base + uint64(rows[n-1].Offset) // the last row of a table has no rule
-		if rows = rows[n:]; len(rows) > 0 {
+		p.To = table.Base + uint64(rows[s.rows()-1].Offset) // the last row of a table has no rule
+		if rows = rows[s.rows():]; len(rows) > 0 {
 			p.To = table.Base + uint64(rows[0].Offset)
 		}
 		pieces = append(pieces, p)
 	}
+	if len(pieces) > 0 {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.users[spanOf(pieces[0])] = numbers
+	}
 	return pieces, nil
 }
 
-// bytes is the memory of all chunks.
-func (t *tables) bytes() uint64 {
+func (t *tables) takeRules(all []unwind.Rule) []uint32 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return uint64(len(t.memory)) * chunkSize
+	numbers := make([]uint32, len(all))
+	for i, r := range all {
+		numbers[i] = t.rules.take(r)
+	}
+	return numbers
+}
+
+// takeRows returns room for up to n rows.
+func (t *tables) takeRows(n int) (span, error) {
+	if s, ok := t.freeRows(n); ok {
+		return s, nil
+	}
+	index, err := t.grow(maxChunks - listChunks)
+	if err != nil {
+		return span{}, err
+	}
+	n = min(n, chunkRows)
+	if n < chunkRows {
+		t.giveBack(retired{rows: []span{{index, n, chunkRows}}})
+	}
+	return span{index, 0, n}, nil
+}
+
+func (t *tables) freeRows(n int) (span, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.free.take(n, minPiece)
+}
+
+// write fills a span with the first of the rows.
+func (t *tables) write(s span, rows []unwind.Row, numbers []uint32) {
+	bytes := t.at(s.chunk, s.from*rowBytes, s.rows()*rowBytes)
+	out := unsafe.Slice((*bpf.ProfilerWireRow)(unsafe.Pointer(&bytes[0])), s.rows())
+	for i := range out {
+		out[i] = bpf.ProfilerWireRow{Offset: rows[i].Offset, Rule: numbers[rows[i].Rule]}
+	}
+}
+
+// drop is told of pieces that no process uses which is published.
+func (t *tables) drop(pieces []unwind.Piece) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, s := range spansOf(pieces) {
+		t.retired.rows = append(t.retired.rows, s)
+		t.retired.rules = append(t.retired.rules, t.users[s]...)
+		delete(t.users, s)
+	}
+}
+
+func spanOf(p unwind.Piece) span { return span{p.Chunk, int(p.First), int(p.First + p.Rows)} }
+
+func spansOf(pieces []unwind.Piece) (out []span) {
+	for _, p := range pieces {
+		out = append(out, spanOf(p))
+	}
+	return out
+}
+
+// giveBack makes room of what no program reads.
+func (t *tables) giveBack(r retired) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return
+	}
+	for _, l := range r.lists {
+		t.spare[l.log] = append(t.spare[l.log], l)
+	}
+	for _, s := range r.rows {
+		t.free.put(s)
+	}
+	t.rules.release(r.rules)
+}
+
+// barrier is told that a grace period begins; passed, whether it has passed. What was
+// retired before is then read by no program.
+func (t *tables) barrier() (passed func(ok bool)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	batch := t.retired
+	t.retired = retired{}
+	return func(ok bool) {
+		if !ok {
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			t.retired.lists = append(t.retired.lists, batch.lists...)
+			t.retired.rows = append(t.retired.rows, batch.rows...)
+			t.retired.rules = append(t.retired.rules, batch.rules...)
+			return
+		}
+		t.giveBack(batch)
+		if index, ok := t.emptied(); ok {
+			t.shrink(index)
+		}
+	}
+}
+
+// emptied takes a chunk that holds no rows any more.
+func (t *tables) emptied() (index uint32, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s, ok := t.free.whole(chunkRows)
+	return s.chunk, ok
+}
+
+// rule reads the rule that holds at an offset from the base of a piece.
+func (t *tables) rule(p unwind.Piece, offset uint32) unwind.Rule {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed || p.Rows == 0 {
+		return unwind.NoInfo
+	}
+	bytes := t.memory[p.Chunk].bytes[int(p.First)*rowBytes:]
+	rows := unsafe.Slice((*bpf.ProfilerWireRow)(unsafe.Pointer(&bytes[0])), p.Rows)
+	i := sort.Search(len(rows), func(i int) bool { return rows[i].Offset > offset })
+	if i == 0 {
+		return unwind.NoInfo
+	}
+	return t.rules.at(rows[i-1].Rule)
 }

@@ -48,11 +48,7 @@ func (t *tables) find(pieces []unwind.Piece, address uint64) unwind.Rule {
 				found = r.Rule
 			}
 		}
-		for rule, n := range t.numbers {
-			if n == found {
-				return rule
-			}
-		}
+		return t.rules.at(found)
 	}
 	return unwind.NoInfo
 }
@@ -124,16 +120,61 @@ func TestListsAreUsedAgainAfterABarrier(t *testing.T) {
 	two := tab.barrier()
 	two(true)
 	one(false)
-	require.Len(t, tab.retired, 1)
+	require.Len(t, tab.retired.lists, 1)
 	tab.barrier()(true)
-	require.Empty(t, tab.retired)
+	require.Empty(t, tab.retired.lists)
 	require.Len(t, tab.spare[4], spare+2)
+}
+
+// Rows and rules of tables that were dropped are used again after a barrier, and chunks
+// that hold none go.
+func TestTablesThatWereDroppedMakeRoom(t *testing.T) {
+	tab := openTables(t)
+	other := tableOf(50)
+	other.Rules[3].CFAOffset = 4711
+	large, err := tab.place(tableOf(3 * chunkRows / 2))
+	require.NoError(t, err)
+	small, err := tab.place(other)
+	require.NoError(t, err)
+	require.EqualValues(t, 2*chunkSize, tab.bytes())
+	rules := len(tab.rules.users)
+	require.EqualValues(t, large[1].Chunk, small[0].Chunk)
+
+	passed := tab.barrier()
+	tab.drop(large)
+	passed(true)
+	again, err := tab.place(tableOf(100))
+	require.NoError(t, err)
+	require.Equal(t, small[0].First+small[0].Rows, again[0].First, "no barrier has passed since")
+	tab.barrier()(false)
+	tab.barrier()(true)
+	require.EqualValues(t, chunkSize, tab.bytes(), "the first chunk is gone")
+	require.Equal(t, other.Rules[3], tab.find(small, other.Base+25))
+
+	tab.drop(small)
+	tab.drop(again)
+	tab.barrier()(true)
+	require.Zero(t, tab.bytes())
+	require.Empty(t, tab.free)
+	require.Empty(t, tab.users)
+	require.Len(t, tab.rules.numbers, firstRule)
+	for i := range int32(rules - firstRule) {
+		tab.rules.take(unwind.Rule{CFA: unwind.CFAFP, CFAOffset: i})
+	}
+	require.Len(t, tab.rules.users, rules, "the numbers are used again")
+	pieces, err := tab.place(tableOf(chunkRows))
+	require.NoError(t, err)
+	require.Len(t, pieces, 1)
+	require.Zero(t, pieces[0].Chunk, "so is that of the chunk")
+	want, _ := tableOf(chunkRows).Find(0x5000 + 1234)
+	require.Equal(t, want, tab.rule(pieces[0], 1234))
+	require.Equal(t, unwind.NoInfo, tab.rule(unwind.Piece{}, 0))
 }
 
 // What comes after the end fails, and does no harm.
 func TestTablesThatAreClosed(t *testing.T) {
 	tab := openTables(t)
-	_, err := tab.place(tableOf(10))
+	pieces, err := tab.place(tableOf(10))
 	require.NoError(t, err)
 	s := unwind.Space{Proc: event.ProcID{PID: 1}}
 	require.NoError(t, tab.publish(s))
@@ -144,6 +185,8 @@ func TestTablesThatAreClosed(t *testing.T) {
 	require.Error(t, tab.publish(s))
 	require.Error(t, tab.publish(unwind.Space{Proc: event.ProcID{PID: 2}}))
 	require.NoError(t, tab.withdraw(s), "it has been withdrawn")
+	tab.drop(pieces)
+	require.Equal(t, unwind.NoInfo, tab.rule(pieces[0], 0))
 	tab.barrier()(true)
 }
 

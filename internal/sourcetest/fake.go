@@ -120,10 +120,14 @@ func (f *Fake) Tasks() ([]event.Task, error) {
 // Walks is false: the fake has no stacks to walk.
 func (f *Fake) Walks() bool { return false }
 
-// Place, Publish and Withdraw do nothing.
+// Place, Publish, Withdraw and Drop do nothing.
 func (f *Fake) Place(*unwind.Table) ([]unwind.Piece, error) { return nil, nil }
 func (f *Fake) Publish(unwind.Space) error                  { return nil }
 func (f *Fake) Withdraw(unwind.Space) error                 { return nil }
+func (f *Fake) Drop([]unwind.Piece)                         {}
+
+// Rule is none.
+func (f *Fake) Rule(unwind.Piece, uint32) unwind.Rule { return unwind.NoInfo }
 
 // Stop ends sampling.
 func (f *Fake) Stop() error {

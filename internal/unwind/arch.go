@@ -6,6 +6,7 @@ package unwind
 import (
 	"debug/elf"
 	"fmt"
+	"runtime"
 )
 
 // Arch is an architecture.
@@ -16,6 +17,17 @@ const (
 	AMD64 Arch = iota + 1
 	ARM64
 )
+
+// Native is that of this program; 0: it has no tables.
+func Native() Arch {
+	switch runtime.GOARCH {
+	case "amd64":
+		return AMD64
+	case "arm64":
+		return ARM64
+	}
+	return 0
+}
 
 // String is the name that Go has for it.
 func (a Arch) String() string {

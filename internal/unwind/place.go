@@ -52,3 +52,10 @@ func Regions(out []Region, start, end, bias uint64, pieces []Piece) []Region {
 	}
 	return out
 }
+
+// Holds returns where an address of a mapping with this bias is in the rows of the
+// piece, and whether it is there.
+func (p Piece) Holds(address, bias uint64) (offset uint32, ok bool) {
+	own := address - bias
+	return uint32(own - p.Base), p.From <= own && own < p.To
+}

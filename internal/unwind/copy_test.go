@@ -1,0 +1,84 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+package unwind
+
+import (
+	"encoding/binary"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+)
+
+// A copy reads like the memory it is of, at any address, and not beyond.
+func TestACopyReadsLikeMemory(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		memory := rapid.SliceOfN(rapid.Byte(), 0, 64).Draw(t, "memory")
+		memory = memory[:len(memory)/8*8]
+		sp := rapid.SampledFrom([]uint64{0, 8, 0x7ffc00000000, 1<<64 - 64}).Draw(t, "sp")
+		c := Copy{Registers: Registers{SP: sp}}
+		for i := 0; i < len(memory); i += 8 {
+			c.Words = append(c.Words, binary.LittleEndian.Uint64(memory[i:]))
+		}
+		for at := -10; at < len(memory)+10; at++ {
+			word, ok := c.load(sp + uint64(at))
+			inside := at >= 0 && at+8 <= len(memory)
+			require.Equal(t, inside, ok, "%d", at)
+			if inside {
+				require.Equal(t, binary.LittleEndian.Uint64(memory[at:]), word, "%d", at)
+			}
+		}
+	})
+}
+
+// How a walk ends, by what the rule of the second of three frames is.
+func TestHowTheWalkOfACopyEnds(t *testing.T) {
+	plain := Rule{CFA: CFASP, CFAOffset: 16, FP: Same, RA: AtCFA, RAOffset: -8}
+	words := func(second uint64) []uint64 {
+		return []uint64{0x10010, 0x7f000, 0x7f100, 0, 1, 0x10021, 2, second, 3, 0}
+	}
+	for name, c := range map[string]struct {
+		words []uint64
+		rule  Rule
+		gone  bool
+		end   event.UserStack
+		deep  int
+	}{
+		"whole":                   {words(0x10031), plain, false, event.UserComplete, 3},
+		"a root":                  {words(0x10031), Rule{CFA: CFASP, RA: Undefined}, false, event.UserComplete, 2},
+		"no table":                {append([]uint64{0x10010, 0x7f000, 1}, words(0x10031)[3:]...), NoInfo, false, event.UserNoTable, 2},
+		"by frame pointers":       {append([]uint64{0x10010, 0x7f000, 0x7f010}, words(0x10031)[3:]...), NoInfo, false, event.UserComplete, 3},
+		"nothing mapped":          {words(0x10031), plain, true, event.UserUnmapped, 2},
+		"another rule":            {words(0x10031), Rule{CFA: CFAUnsupported}, false, event.UserUnsupported, 2},
+		"not above":               {words(0x10031), Rule{CFA: CFASP, RA: AtSP}, false, event.UserBadFrame, 2},
+		"no code":                 {words(0x31), plain, false, event.UserBadFrame, 2},
+		"beyond the copy":         {words(0x10031), Rule{CFA: CFASP, CFAOffset: 160, RA: AtCFA}, false, event.UserTruncated, 2},
+		"below the stack pointer": {words(0x10031), Rule{CFA: CFASP, CFAOffset: 160, RA: AtSP, RAOffset: -100}, false, event.UserUnreadable, 2},
+	} {
+		stack, ok := CopyOf(c.words)
+		require.True(t, ok)
+		frames, end := stack.Walk(AMD64, func(address uint64) (Rule, bool) {
+			if address == 0x10020 { // behind its call
+				return c.rule, !c.gone
+			}
+			return plain, true
+		}, nil)
+		require.Equal(t, c.end, end, name)
+		require.Equal(t, []uint64{0x10010, 0x10021, 0x10031}[:c.deep], frames, name)
+	}
+	_, ok := CopyOf(make([]uint64, copyRegisters-1))
+	require.False(t, ok)
+}
+
+// A stack that leads back to where it came from, as across signal handlers it may, is
+// followed for a while.
+func TestTheWalkOfACopyIsBounded(t *testing.T) {
+	back := Rule{CFA: CFADerefSP, RA: AtSP, RAOffset: 8, FP: Same, Signal: true}
+	stack := Copy{Registers{IP: 0x10010, SP: 0x7f000}, []uint64{0x7f000, 0x10010}}
+	frames, end := stack.Walk(AMD64, func(uint64) (Rule, bool) { return back, true }, nil)
+	require.Equal(t, event.UserTruncated, end)
+	require.Len(t, frames, maxFrames)
+}

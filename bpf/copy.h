@@ -62,14 +62,15 @@ static __always_inline __u32 copy_words(__u64 *to, __u64 sp)
 }
 
 /* Copies the user stack behind the kernel frames of the sample. */
-static __always_inline int copy_user_stack(struct wire_sample *sample, struct pt_regs *regs)
+static __always_inline int copy_user_stack(struct wire_sample *sample)
 {
 	struct copied *spent = copy_allowance(sample->head.ktime);
+	struct pt_regs *regs = saved_registers();
 	__u64 sp = user_sp(regs);
 	__u32 words;
 	__u64 *to;
 
-	if (!spent || sp & 7)
+	if (!spent || !is_user(regs) || is_compat(regs) || sp & 7)
 		return 0;
 	to = &sample->frames[sample->kernel_frames & MAX_FRAMES];
 	barrier_var(to);

@@ -120,9 +120,7 @@ static __always_inline void follow_frame_pointers(void *ctx, struct wire_sample 
 /* The user stack by tables, else a copy of it, else by frame pointers. */
 static __always_inline void take_user_stack(void *ctx, struct wire_sample *sample)
 {
-	struct pt_regs *regs = saved_registers();
-
-	if (!can_walk(regs) || (!walk_user_stack(sample, regs) && !copy_user_stack(sample, regs)))
+	if (!walk_user_stack(sample) && !copy_user_stack(sample))
 		follow_frame_pointers(ctx, sample);
 }
 

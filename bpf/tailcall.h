@@ -55,33 +55,23 @@ end:
 	return 0;
 }
 
-/* As take_user_stack; but does not return if the tables of the stack are known. */
-static __always_inline void take_user_stack_in_parts(void *ctx, struct wire_sample *sample)
-{
-	struct pt_regs *regs = saved_registers();
-	__u32 zero = 0;
-	struct walk *w = bpf_map_lookup_elem(&walks, &zero);
-
-	if (w && can_walk(regs) && begin_walk(w, sample, regs))
-		bpf_tail_call(ctx, &parts, 0);
-	else if (can_walk(regs) && copy_user_stack(sample, regs))
-		return;
-	follow_frame_pointers(ctx, sample);
-}
-
 SEC("perf_event")
 int sample_cpu_in_parts(void *ctx)
 {
 	struct wire_counters *counters = cpu_counters(bpf_get_smp_processor_id());
 	struct wire_sample *sample;
+	__u32 zero = 0;
+	struct walk *w = bpf_map_lookup_elem(&walks, &zero);
 
-	if (!counters)
+	if (!counters || !w)
 		return 0;
 	sample = begin_sample(ctx, counters);
 	if (!sample)
 		return 0;
-	if (sample->head.user_stack == USER_TAKEN)
-		take_user_stack_in_parts(ctx, sample);
+	if (sample->head.user_stack == USER_TAKEN && begin_walk(w, sample))
+		bpf_tail_call(ctx, &parts, 0);
+	if (sample->head.user_stack == USER_TAKEN && !copy_user_stack(sample))
+		follow_frame_pointers(ctx, sample);
 	end_sample(sample, counters);
 	return 0;
 }

@@ -407,16 +407,12 @@ static __always_inline struct pt_regs *saved_registers(void)
 	return BPF_CORE_READ(task, stack) + kernel_stack - bpf_core_type_size(struct pt_regs);
 }
 
-/* Whether registers are of user space, and its words are those of tables and copies. */
-static __always_inline int can_walk(struct pt_regs *regs)
-{
-	return is_user(regs) && !is_compat(regs);
-}
-
 /* Goes to the innermost frame of the task. Returns whether its tables are known. */
-static __always_inline int begin_walk(struct walk *w, struct wire_sample *sample, struct pt_regs *regs)
+static __always_inline int begin_walk(struct walk *w, struct wire_sample *sample)
 {
-	if (find_regions(sample, &w->regions))
+	struct pt_regs *regs = saved_registers();
+
+	if (!is_user(regs) || is_compat(regs) || find_regions(sample, &w->regions))
 		return 0;
 	w->ip = user_ip(regs);
 	w->sp = user_sp(regs);
@@ -441,12 +437,15 @@ static long walk_in_loop(__u64 index, void *context)
 	return walk_frame(context);
 }
 
-/* Walks the user stack behind the kernel frames of the sample, if its tables are known. */
-static __always_inline int walk_user_stack(struct wire_sample *sample, struct pt_regs *regs)
+/*
+ * Walks the user stack of the current task behind the kernel frames of the sample, if
+ * its tables are known.
+ */
+static __always_inline int walk_user_stack(struct wire_sample *sample)
 {
 	struct walk w = {};
 
-	if (!begin_walk(&w, sample, regs))
+	if (!begin_walk(&w, sample))
 		return 0;
 	bpf_loop(MAX_USER_FRAMES + 1, walk_in_loop, &w, 0);
 	end_walk(&w, sample);

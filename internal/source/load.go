@@ -63,8 +63,8 @@ func load(s Settings, possible, spare int) (*objects, error) {
 	for name, value := range map[string]any{
 		bpf.ProfilerVarWorkerFlags: workerFlags(version),
 		bpf.ProfilerVarSpareRing:   uint32(spare),
-		bpf.ProfilerVarKernelStack: kernelStack(),
 		bpf.ProfilerVarCopyBudget:  uint32(s.CopiesPerSecond()),
+		bpf.ProfilerVarKernelStack: kernelStack(),
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return nil, fmt.Errorf("set %s: %w", name, err)

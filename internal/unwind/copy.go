@@ -61,7 +61,7 @@ var framePointers = Rule{CFA: CFAFP, CFAOffset: 16, FP: AtCFA, FPOffset: -16, RA
 // Walk appends the frames of the stack, innermost first, and returns how it ends. It
 // decides like the walk in bpf/unwind.h.
 func (c *Copy) Walk(arch Arch, find Find, frames []uint64) ([]uint64, event.UserStack) {
-	regs, exact := c.Registers, true
+	regs, exact, switched := c.Registers, true, false
 	for n := range maxFrames {
 		frames = append(frames, regs.IP)
 		address := regs.IP
@@ -69,35 +69,51 @@ func (c *Copy) Walk(arch Arch, find Find, frames []uint64) ([]uint64, event.User
 			address--
 		}
 		rule, mapped := find(address)
-		if !mapped && n > 0 {
-			return frames, event.UserUnmapped
-		}
+		caller, signal := Registers{}, false
 		if rule == NoInfo {
-			if regs.FP < regs.SP || regs.FP%8 != 0 {
-				return frames, event.UserNoTable
-			}
-			rule = framePointers
+			caller, signal = regs.Interrupted(arch, c.load)
 		}
-		beyond := false
-		caller, reason := rule.Step(arch, regs, func(addr uint64) (uint64, bool) {
-			word, ok := c.load(addr)
-			beyond = beyond || !ok && addr >= c.Registers.SP
-			return word, ok
-		})
-		switch {
-		case reason == ReasonUnreadable && beyond:
-			return frames, event.UserTruncated
-		case reason != ReasonOK:
-			return frames, ends[reason]
-		case caller.IP < minAddress || caller.IP >= maxAddress:
+		if !signal {
+			if !mapped && n > 0 {
+				return frames, event.UserUnmapped
+			}
+			var end event.UserStack
+			if caller, end = c.step(arch, rule, regs); end != event.UserTaken {
+				return frames, end
+			}
+			signal = rule.Signal
+		}
+		back := signal && caller.SP <= regs.SP // to another stack, which happens once
+		if caller.IP < minAddress || caller.IP >= maxAddress || back && switched {
 			return frames, event.UserBadFrame
 		}
-		regs, exact = caller, rule.Signal
+		regs, exact, switched = caller, signal, switched || back
 	}
 	return frames, event.UserTruncated
 }
 
+// step goes to the caller of a frame with a rule. UserTaken: there is one.
+func (c *Copy) step(arch Arch, rule Rule, regs Registers) (Registers, event.UserStack) {
+	if rule == NoInfo {
+		if regs.FP < regs.SP || regs.FP%8 != 0 {
+			return Registers{}, event.UserNoTable
+		}
+		rule = framePointers
+	}
+	beyond := false
+	caller, reason := rule.Step(arch, regs, func(addr uint64) (uint64, bool) {
+		word, ok := c.load(addr)
+		beyond = beyond || !ok && addr >= c.Registers.SP
+		return word, ok
+	})
+	if reason == ReasonUnreadable && beyond {
+		return caller, event.UserTruncated
+	}
+	return caller, ends[reason]
+}
+
 var ends = [...]event.UserStack{
+	ReasonOK:          event.UserTaken,
 	ReasonEnd:         event.UserComplete,
 	ReasonNoInfo:      event.UserNoTable,
 	ReasonUnsupported: event.UserUnsupported,

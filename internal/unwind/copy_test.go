@@ -73,12 +73,59 @@ func TestHowTheWalkOfACopyEnds(t *testing.T) {
 	require.False(t, ok)
 }
 
-// A stack that leads back to where it came from, as across signal handlers it may, is
-// followed for a while.
-func TestTheWalkOfACopyIsBounded(t *testing.T) {
+// A signal may have found another stack, or the same place: once.
+func TestStacksAreSwitchedOnce(t *testing.T) {
 	back := Rule{CFA: CFADerefSP, RA: AtSP, RAOffset: 8, FP: Same, Signal: true}
 	stack := Copy{Registers{IP: 0x10010, SP: 0x7f000}, []uint64{0x7f000, 0x10010}}
 	frames, end := stack.Walk(AMD64, func(uint64) (Rule, bool) { return back, true }, nil)
+	require.Equal(t, event.UserBadFrame, end)
+	require.Len(t, frames, 2)
+}
+
+func TestTheWalkOfACopyIsBounded(t *testing.T) {
+	stack := Copy{Registers{IP: 0x10010, SP: 0x7f000}, make([]uint64, 2*maxFrames)}
+	for i := range stack.Words {
+		stack.Words[i] = 0x10010
+	}
+	rule := Rule{CFA: CFASP, CFAOffset: 8, RA: AtCFA, RAOffset: -8, FP: Same}
+	frames, end := stack.Walk(AMD64, func(uint64) (Rule, bool) { return rule, true }, nil)
 	require.Equal(t, event.UserTruncated, end)
 	require.Len(t, frames, maxFrames)
+}
+
+// A handler of arm64 returns to code of which nothing is known. The function that was
+// interrupted had its return address in LR; its frame is where the signal found it.
+func TestTheWalkLeavesASignalHandler(t *testing.T) {
+	const handler, trampoline, leaf, caller = 0x10010, 0x7f7f0000, 0x10020, 0x10030
+	words := make([]uint64, 100)
+	words[1] = trampoline // the frame of the handler, below that of the signal
+	frame := words[2:]
+	frame[sigframeFP/8] = 0x123
+	frame[sigframeFP/8+1] = caller
+	frame[sigframeFP/8+2] = 0x7f000 + 90*8
+	frame[sigframeFP/8+3] = leaf
+	frame[sigframeFPSIMD/8] = 0x0000021046508001
+	find := func(address uint64) (Rule, bool) {
+		switch address {
+		case handler:
+			return Rule{CFA: CFASP, CFAOffset: 16, RA: AtCFA, RAOffset: -8, FP: Same}, true
+		case leaf:
+			return Rule{CFA: CFASP, RA: InLR, FP: Same}, true
+		case caller - 1:
+			return Rule{RA: Undefined}, true
+		}
+		return NoInfo, false
+	}
+	stack := Copy{Registers{IP: handler, SP: 0x7f000}, words}
+	frames, end := stack.Walk(ARM64, find, nil)
+	require.Equal(t, event.UserComplete, end)
+	require.Equal(t, []uint64{handler, trampoline, leaf, caller}, frames)
+
+	frames, end = stack.Walk(AMD64, find, nil)
+	require.Equal(t, event.UserUnmapped, end, "it is of arm64")
+	require.Len(t, frames, 2)
+	frame[sigframeFPSIMD/8]++
+	frames, end = stack.Walk(ARM64, find, nil)
+	require.Equal(t, event.UserUnmapped, end)
+	require.Len(t, frames, 2)
 }

@@ -29,6 +29,8 @@ type program struct {
 	path    string
 	symbols []elf.Symbol
 	table   *unwind.Table
+	// split: its memory is published in as many regions as there may be.
+	split bool
 }
 
 func openProgram(t *testing.T, path string) *program {
@@ -98,6 +100,9 @@ func (p *program) start(t *testing.T, k *Kernel, change func(*unwind.Space), arg
 	space := unwind.Space{Proc: tasks[i].Proc, Generation: tasks[i].Generation}
 	for _, piece := range pieces {
 		space.Regions = unwind.Regions(space.Regions, piece.From, piece.To, 0, pieces)
+	}
+	if p.split {
+		space.Regions = splitRegions(space.Regions)
 	}
 	proc := space.Proc
 	change(&space)
@@ -234,6 +239,46 @@ func (p *program) requireExact(t *testing.T, inParts, copies bool, inner []strin
 	t.Log(exact, "exact", other)
 	require.Greater(t, exact, 20)
 	require.Empty(t, other)
+}
+
+// splitRegions says the same in as many regions as a list has room for.
+func splitRegions(regions []unwind.Region) (out []unwind.Region) {
+	size := uint64(0)
+	for _, r := range regions {
+		size += r.End - r.Start
+	}
+	step := size/uint64(maxRegions-1-len(regions)) + 1
+	for _, r := range regions {
+		for at := r.Start; at < r.End; at += step {
+			part := r
+			part.Start, part.End = at, min(r.End, at+step)
+			out = append(out, part)
+		}
+	}
+	return out
+}
+
+// everyByte says the same in a row for each byte.
+func everyByte(t *unwind.Table) *unwind.Table {
+	fine := *t
+	fine.Rows = nil
+	for i, row := range t.Rows[:len(t.Rows)-1] {
+		for ; row.Offset < t.Rows[i+1].Offset; row.Offset++ {
+			fine.Rows = append(fine.Rows, row)
+		}
+	}
+	fine.Rows = append(fine.Rows, t.Rows[len(t.Rows)-1])
+	return &fine
+}
+
+// Searches have the steps that full chunks of rows and the longest lists take.
+func TestStacksAreWalkedByTheLargestTables(t *testing.T) {
+	p := openProgram(t, workloads.BuildDeep(t, "-static", "-no-pie"))
+	p.table, p.split = everyByte(p.table), true
+	require.Greater(t, len(p.table.Rows), 3*chunkRows, "two chunks are full")
+	for _, inParts := range samplers() {
+		p.requireExact(t, inParts, false, []string{"compare", "msort_with_tmp", "__qsort_r", "sort", "end"}, "qsort", 60)
+	}
 }
 
 // Return addresses of programs that sign them are sent without their signatures.

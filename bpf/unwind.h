@@ -269,25 +269,26 @@ static __always_inline int is_above(struct walk *w, __u64 cfa, __u8 leap)
 
 #if defined(__TARGET_ARCH_arm64)
 /*
- * mov x8, #__NR_rt_sigreturn; svc #0. Where a signal handler returns to has no call frame
- * information, so that unwinders look at the code (arch/arm64/kernel/vdso/sigreturn.S,
- * v5.8 to v6.12).
+ * struct rt_sigframe in arch/arm64/kernel/signal.c, v5.10 to v6.12: the registers, from
+ * x29 on, and the header of fpsimd_context, which comes first behind them: its magic
+ * number and size. Where a handler returns to has no call frame information
+ * (arch/arm64/kernel/vdso/sigreturn.S, since v5.8), so the frame itself tells.
  */
-#define SIGRETURN_CODE 0xd4000001d2801168ULL
-/* Of regs[29] in struct rt_sigframe, arch/arm64/kernel/signal.c; lr, sp and pc follow. */
 #define SIGFRAME_FP 544
+#define SIGFRAME_FPSIMD 592
+#define FPSIMD_HEADER 0x0000021046508001ULL
 
 struct sigframe {
 	__u64 fp, lr, sp, pc;
 };
 
-/* Goes to where a signal came, if ip is where its handler returns to. */
+/* Goes to where a signal came, if its frame is at the stack pointer. */
 static __always_inline int leave_handler(struct walk *w, enum wire_user_stack *end)
 {
 	struct sigframe saved;
-	__u64 code;
+	__u64 header;
 
-	if (load_user(w->ip, &code) || code != SIGRETURN_CODE)
+	if (load_user(w->sp + SIGFRAME_FPSIMD, &header) || header != FPSIMD_HEADER)
 		return 0;
 	w->at = w->ip; /* no call is before it */
 	*end = USER_UNREADABLE;

@@ -129,8 +129,8 @@ func (k *Kernel) Barrier() error {
 	return nil
 }
 
-// Walks reports whether the kernel can walk user stacks by tables. If not, the five
-// below are of no use.
+// Walks reports whether user stacks are walked by tables, and the five below are of use:
+// every kernel can.
 func (k *Kernel) Walks() bool { return true }
 
 // Place writes a table where the sampler reads it, and returns where it is. It may

@@ -119,7 +119,9 @@ func (s *sideband) retire() error {
 	if s.fd < 0 {
 		return nil
 	}
-	s.noteLoss()
+	if s.counts {
+		s.noteLoss()
+	}
 	s.retired = s.lost
 	fd := s.fd
 	s.fd = -1
@@ -160,11 +162,11 @@ func (s *sideband) unseen() {
 // noteLoss is called when records may have been lost. To ask a running event
 // interrupts its CPU, so it is not asked for nothing.
 func (s *sideband) noteLoss() {
-	if s.fd < 0 {
-		return
-	}
 	if !s.counts {
 		s.unseen()
+		return
+	}
+	if s.fd < 0 {
 		return
 	}
 	// By the read format: the count, which is 0, then what was lost.

@@ -116,6 +116,18 @@ func between(b *event.Batch, m event.Mapped) bool {
 	return executed && !exited
 }
 
+// Before Linux 6.0 no event counts what it lost: loss is assumed when a buffer was full,
+// also when it is found so after the event's end, and not because an event ends.
+func TestLossThatIsNotCountedIsAssumed(t *testing.T) {
+	fd, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	require.NoError(t, err)
+	s := &sideband{fd: fd, anchor: -1}
+	require.NoError(t, s.retire())
+	require.Zero(t, s.lost)
+	s.noteLoss()
+	require.EqualValues(t, 1, s.lost)
+}
+
 // What finds no room is counted.
 func TestMappingsThatAreLostAreCounted(t *testing.T) {
 	k := open(t, Settings{SamplesPerSecond: 1, PollInterval: time.Second})

@@ -82,10 +82,20 @@ func (c *Copy) Walk(arch Arch, find Find, frames []uint64) ([]uint64, event.User
 			at-- // a return address is behind its call
 		}
 		rule, code := find(at)
-		if rule.Signal {
+		found, signal := Registers{}, false
+		if rule == NoInfo {
+			found, signal = w.regs.Interrupted(arch, c.load)
+		}
+		if signal || rule.Signal {
 			at = w.regs.IP // no call is before it
 		}
 		frames = append(frames, at)
+		if signal {
+			if end := w.move(found, Rule{Signal: true}); end != event.UserTaken {
+				return frames, end
+			}
+			continue
+		}
 		if code == CodeUnknown && n > 0 {
 			return frames, event.UserUnmapped
 		}
@@ -126,7 +136,13 @@ func (w *walk) step(rule Rule) event.UserStack {
 		return event.UserTruncated
 	case reason != ReasonOK:
 		return ends[reason]
-	case caller.IP < minAddress || caller.IP >= maxAddress, caller.SP <= w.regs.SP && !w.leap(rule):
+	}
+	return w.move(caller, rule)
+}
+
+// move makes the frame the caller's, which a rule led to.
+func (w *walk) move(caller Registers, rule Rule) event.UserStack {
+	if caller.IP < minAddress || caller.IP >= maxAddress || caller.SP <= w.regs.SP && !w.leap(rule) {
 		return event.UserBadFrame
 	}
 	w.regs, w.exact = caller, rule.Signal

@@ -132,3 +132,40 @@ func TestTheWalkOfACopyIsBounded(t *testing.T) {
 	require.Equal(t, event.UserTruncated, end)
 	require.Len(t, frames, maxFrames)
 }
+
+// A handler of arm64 returns to code of which nothing is known. The function that was
+// interrupted had its return address in LR; its frame is where the signal found it.
+func TestTheWalkLeavesASignalHandler(t *testing.T) {
+	const handler, trampoline, leaf, caller = 0x10010, 0x7f7f0000, 0x10020, 0x10030
+	words := make([]uint64, 100)
+	words[1] = trampoline // the frame of the handler, below that of the signal
+	frame := words[2:]
+	frame[sigframeFP/8] = 0x123
+	frame[sigframeFP/8+1] = caller
+	frame[sigframeFP/8+2] = 0x7f000 + 90*8
+	frame[sigframeFP/8+3] = leaf
+	frame[sigframeFPSIMD/8] = 0x0000021046508001
+	find := func(address uint64) (Rule, Code) {
+		switch address {
+		case handler:
+			return Rule{CFA: CFASP, CFAOffset: 16, RA: AtCFA, RAOffset: -8, FP: Same}, CodeOfTable
+		case leaf:
+			return Rule{CFA: CFASP, RA: InLR, FP: Same}, CodeOfTable
+		case caller - 1:
+			return Rule{RA: Undefined}, CodeOfTable
+		}
+		return NoInfo, CodeUnknown
+	}
+	stack := Copy{Registers{IP: handler, SP: 0x7f000}, words}
+	frames, end := stack.Walk(ARM64, find, nil)
+	require.Equal(t, event.UserComplete, end)
+	require.Equal(t, []uint64{handler, trampoline, leaf, caller - 1}, frames)
+
+	frames, end = stack.Walk(AMD64, find, nil)
+	require.Equal(t, event.UserUnmapped, end, "it is of arm64")
+	require.Len(t, frames, 2)
+	frame[sigframeFPSIMD/8]++
+	frames, end = stack.Walk(ARM64, find, nil)
+	require.Equal(t, event.UserUnmapped, end)
+	require.Len(t, frames, 2)
+}

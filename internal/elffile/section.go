@@ -78,7 +78,7 @@ func parseSection(b []byte) Section {
 // order. Of one that is not there the type is SHT_NULL.
 func (f *File) Named(sections []Section, names ...string) ([]Section, error) {
 	found := make([]Section, len(names))
-	if len(sections) == 0 {
+	if len(sections) == 0 || elf.SectionIndex(f.shstrndx) == elf.SHN_UNDEF { // no names (gABI chapter 4, e_shstrndx)
 		return found, nil
 	}
 	table, err := f.sectionNames(sections)

@@ -28,7 +28,7 @@ var pure = map[string][]string{
 	"internal/demangle":  {},
 	"internal/elffile":   {},
 	"internal/event":     {"completion"},
-	"internal/gosymbol":  {},
+	"internal/gosymbol":  {"internal/elffile"},
 	"internal/hold":      {"internal/event"},
 	"internal/pipeline":  {"internal/event", "internal/hold", "internal/process", "internal/profile", "internal/symbol", "internal/unwind"},
 	"internal/process":   {"internal/event"},

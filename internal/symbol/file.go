@@ -64,7 +64,7 @@ func Read(r io.ReaderAt, size int64) (*File, error) {
 	// in a segment, too.
 	sections, serr := img.Sections()
 	nerr := f.readNotes(img, sections)
-	gerr := f.readGo(r, size)
+	gerr := f.readGo(img, sections)
 	if serr == nil {
 		f.functions, serr = readFunctions(img, sections, f.namedBySymbols())
 	}
@@ -73,8 +73,8 @@ func Read(r io.ReaderAt, size int64) (*File, error) {
 
 // readGo reads the line table of a Go program. What another version of Go wrote in a
 // way that is not known has the names of its symbols.
-func (f *File) readGo(r io.ReaderAt, size int64) (err error) {
-	f.golang, err = gosymbol.ReadELF(r, size)
+func (f *File) readGo(img *elffile.File, sections []elffile.Section) (err error) {
+	f.golang, err = gosymbol.ReadELF(img, sections)
 	if errors.Is(err, gosymbol.ErrNoTable) || errors.Is(err, gosymbol.ErrVersion) || errors.Is(err, gosymbol.ErrText) {
 		return nil
 	}

@@ -32,6 +32,8 @@ const (
 	minMaxBatchBytes = 65_536
 	// maxIncludeEnvVars keeps a resource well below the smallest batch.
 	maxIncludeEnvVars = 64
+	// maxDebugDirectories bounds what is tried for each file.
+	maxDebugDirectories = 16
 )
 
 // Config is the receiver's section of the collector's configuration.
@@ -58,6 +60,8 @@ type Config struct {
 	ProcessCommandArgs bool `mapstructure:"process_command_args"`
 	// IncludeEnvVars are the names of environment variables of processes to add.
 	IncludeEnvVars []string `mapstructure:"include_env_vars"`
+	// DebugDirectories are where separate debug files are, below the root path.
+	DebugDirectories []string `mapstructure:"debug_directories"`
 	// Demangle says how names of C++ and Rust are shown: none, simplified or full.
 	Demangle string `mapstructure:"demangle"`
 	// CompletionListeners are extensions that are told of completions.
@@ -78,6 +82,7 @@ func createDefaultConfig() component.Config {
 		MaxProcesses:       32_768,
 		MaxBatchBytes:      3 << 20,
 		RootPath:           "/",
+		DebugDirectories:   []string{"/usr/lib/debug"},
 		Demangle:           string(demangle.Simplified),
 	}
 }
@@ -94,6 +99,7 @@ func (c *Config) Validate() error {
 		atLeast("max_batch_bytes", c.MaxBatchBytes, minMaxBatchBytes),
 		c.validateRootPath(),
 		c.validateIncludeEnvVars(),
+		c.validateDebugDirectories(),
 		c.validateDemangle(),
 		c.validateCompletionListeners(),
 	)
@@ -135,6 +141,21 @@ func (c *Config) validateIncludeEnvVars() error {
 			errs = append(errs, fmt.Errorf("include_env_vars: %q is out of range, want exact names of variables, each once", name))
 		}
 		seen[name] = true
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Config) validateDebugDirectories() error {
+	var errs []error
+	if n := len(c.DebugDirectories); n > maxDebugDirectories {
+		errs = append(errs, fmt.Errorf("debug_directories: %d are out of range, want at most %d", n, maxDebugDirectories))
+	}
+	seen := make(map[string]bool, len(c.DebugDirectories))
+	for _, d := range c.DebugDirectories {
+		if !path.IsAbs(d) || seen[path.Clean(d)] {
+			errs = append(errs, fmt.Errorf("debug_directories: %q is out of range, want absolute paths, each once", d))
+		}
+		seen[path.Clean(d)] = true
 	}
 	return errors.Join(errs...)
 }

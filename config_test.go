@@ -6,6 +6,7 @@ package ebpfprofilerreceiver
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,6 +34,7 @@ func TestDefaultConfig(t *testing.T) {
 		MaxProcesses:       32768,
 		MaxBatchBytes:      3145728,
 		RootPath:           "/",
+		DebugDirectories:   []string{"/usr/lib/debug"},
 		Demangle:           "simplified",
 	}, cfg)
 }
@@ -53,6 +55,7 @@ func TestLoadConfig(t *testing.T) {
 		RootPath:           "/hostfs",
 		ProcessCommandArgs: true,
 		IncludeEnvVars:     []string{"OTEL_SERVICE_NAME", "lower"},
+		DebugDirectories:   []string{"/debug", "/usr/lib/debug"},
 		Demangle:           "full",
 		CompletionListeners: []component.ID{
 			component.NewID(logType), component.NewIDWithName(logType, "second"),
@@ -131,6 +134,13 @@ func TestValidate(t *testing.T) {
 		{"batch below", func(c *Config) { c.MaxBatchBytes = 65535 }, "max_batch_bytes: 65535 is out of range, want at least 65536"},
 		{"batch lowest", func(c *Config) { c.MaxBatchBytes = 65536 }, ""},
 
+		{"debug_directories", func(c *Config) { c.DebugDirectories = []string{"/a", "b", "/a/"} },
+			"debug_directories: \"b\" is out of range, want absolute paths, each once\n" +
+				"debug_directories: \"/a/\" is out of range, want absolute paths, each once"},
+		{"debug_directories", func(c *Config) {
+			c.DebugDirectories = strings.Split("/0,/1,/2,/3,/4,/5,/6,/7,/8,/9,/a,/b,/c,/d,/e,/f,/g", ",")
+		},
+			"debug_directories: 17 are out of range, want at most 16"},
 		{"demangle", func(c *Config) { c.Demangle = "Full" }, `demangle: "Full" is out of range, want one of [none simplified full]`},
 		{"root empty", func(c *Config) { c.RootPath = "" }, `root_path: "" is out of range, want an absolute path`},
 		{"root relative", func(c *Config) { c.RootPath = "hostfs" }, `root_path: "hostfs" is out of range, want an absolute path`},

@@ -67,6 +67,7 @@ func (f *factory) settings(c *Config) profiler.Settings {
 		RootPath:            c.RootPath,
 		CommandArgs:         c.ProcessCommandArgs,
 		Variables:           slices.Clone(c.IncludeEnvVars),
+		DebugDirectories:    slices.Clone(c.DebugDirectories),
 		Demangle:            demangle.Mode(c.Demangle),
 		CompletionListeners: slices.Clone(c.CompletionListeners),
 		Listeners:           slices.Clone(f.listeners),

@@ -6,6 +6,7 @@ package receiver
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"runtime/debug"
 
@@ -18,8 +19,12 @@ import (
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/unwind"
 )
 
-// procReader reads the host's /proc.
-type procReader struct{ proc *procfs.Reader }
+// procReader reads the host's /proc, and the files of processes.
+type procReader struct {
+	proc *procfs.Reader
+	// debug are the directories of separate debug files.
+	debug []string
+}
 
 func (r procReader) Close() error { return r.proc.Close() }
 
@@ -28,7 +33,7 @@ func newReader(s Settings) (reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("root_path %q: %w", s.RootPath, err)
 	}
-	return procReader{proc}, nil
+	return procReader{proc, s.DebugDirectories}, nil
 }
 
 func (r procReader) process(request process.Request) process.Answer {
@@ -63,7 +68,7 @@ func (r procReader) container(id event.CgroupID) string {
 func (r procReader) file(request pipeline.FileRequest) pipeline.FileAnswer {
 	answer := pipeline.FileAnswer{ID: request.ID}
 	f, err := r.proc.OpenMapped(request.PIDs[:], request.Mapping, func(f *os.File) (ok bool) {
-		answer.Content, answer.File, ok = read(f, request)
+		answer.Content, answer.File, ok = r.read(f, request)
 		if ok && answer.File != nil && !request.Placed {
 			answer.Table, _ = unwind.Compile(f, answer.Content.Size) // few files have none
 		}
@@ -85,7 +90,7 @@ func (r procReader) file(request pipeline.FileRequest) pipeline.FileAnswer {
 const largeFile = 8 << 20
 
 // read reads a file that may be the one that is asked for.
-func read(f *os.File, request pipeline.FileRequest) (content event.File, file *symbol.File, ok bool) {
+func (r procReader) read(f *os.File, request pipeline.FileRequest) (content event.File, file *symbol.File, ok bool) {
 	content, err := procfs.Identity(f)
 	if err != nil {
 		return content, nil, false
@@ -96,8 +101,43 @@ func read(f *os.File, request pipeline.FileRequest) (content event.File, file *s
 	if content == request.Known {
 		return content, nil, true
 	}
-	file, _ = symbol.Read(f, content.Size)
+	s := separateFile{reader: r, request: request}
+	defer s.close()
+	file, _ = symbol.Read(f, content.Size, symbol.Options{Native: true, Go: true, Separate: s.find})
 	return content, file, true
+}
+
+// separateFile is the separate debug file of the file that is asked for.
+type separateFile struct {
+	reader  procReader
+	request pipeline.FileRequest
+	file    *os.File
+}
+
+// find opens it.
+func (s *separateFile) find(which symbol.Separate) (io.ReaderAt, int64) {
+	paths := which.Paths(s.reader.debug, s.request.Mapping.Path)
+	var size int64
+	f, err := s.reader.proc.OpenOne(s.request.PIDs[:], paths, func(f *os.File) bool {
+		info, err := f.Stat()
+		if err != nil {
+			return false
+		}
+		size = info.Size()
+		return which.Is(f, size)
+	})
+	if err != nil {
+		return nil, 0 // most files have none
+	}
+	s.close()
+	s.file = f
+	return f, size
+}
+
+func (s *separateFile) close() {
+	if s.file != nil {
+		s.file.Close()
+	}
 }
 
 // perfMap reads the list of code that a process made at run time, if it has grown.

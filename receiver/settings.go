@@ -41,6 +41,8 @@ type Settings struct {
 	// their arguments, and environment variables by name.
 	CommandArgs bool
 	Variables   []string
+	// DebugDirectories are where separate debug files are, below RootPath.
+	DebugDirectories []string
 	// Demangle says how names of C++ and Rust are shown.
 	Demangle demangle.Mode
 	// CompletionListeners are extensions that listen, Listeners are given by a

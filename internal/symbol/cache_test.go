@@ -14,7 +14,7 @@ import (
 )
 
 func hashOnly(t testing.TB, text string) *File {
-	f, err := Read(bytes.NewReader([]byte(text)), int64(len(text)))
+	f, err := Read(bytes.NewReader([]byte(text)), int64(len(text)), everything)
 	assert.ErrorIs(t, err, ErrNotELF)
 	return f
 }

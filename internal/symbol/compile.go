@@ -55,7 +55,8 @@ func precedence(a, b function) int {
 // size gives the symbols without size (assembly, mostly) an end: that of the
 // longest alias at the same address, else the next symbol, the end of the
 // function around it or the end of the section, whichever comes first. Outside of
-// any section they name nothing.
+// any section they name nothing, and neither in a file whose other functions may have
+// been stripped.
 func (fs *functions) size(code []extent) {
 	section, around := 0, uint64(0)
 	for i := 0; i < len(fs.all); {
@@ -67,7 +68,7 @@ func (fs *functions) size(code []extent) {
 			for section < len(code) && code[section].end <= start {
 				section++
 			}
-			if section < len(code) && code[section].start <= start {
+			if section < len(code) && code[section].start <= start && fs.whole {
 				end = code[section].end
 			}
 			if j < len(fs.all) {

@@ -36,6 +36,14 @@ type File struct {
 	golang     *gosymbol.Table // of a Go program
 }
 
+// Options say what is read of a file.
+type Options struct {
+	// Native: the names of its symbols. Go: the line table of a Go program.
+	Native, Go bool
+	// Separate finds what was stripped from it; nil finds nothing.
+	Separate Finder
+}
+
 // Read reads the executable file of size bytes behind r. It keeps nothing of r.
 //
 // The File is never nil. With an error it holds what was read before: the hash
@@ -44,8 +52,11 @@ type File struct {
 //
 // Time and memory are bounded by the limits of this package however hostile the
 // file is, and below them by what the file holds.
-func Read(r io.ReaderAt, size int64) (*File, error) {
+func Read(r io.ReaderAt, size int64, o Options) (*File, error) {
 	f := &File{}
+	if o.Separate == nil {
+		o.Separate = none
+	}
 	if size < 0 {
 		return f, fmt.Errorf("%w: size is %d", ErrDamaged, size)
 	}
@@ -64,11 +75,15 @@ func Read(r io.ReaderAt, size int64) (*File, error) {
 	// in a segment, too.
 	sections, serr := img.Sections()
 	nerr := f.readNotes(img, sections)
-	gerr := f.readGo(img, sections)
-	if serr == nil {
-		f.functions, serr = readFunctions(img, sections, f.namedBySymbols())
+	errs := []error{nerr, serr}
+	if o.Go && serr == nil {
+		errs = append(errs, f.readGo(img, sections))
 	}
-	return f, errors.Join(nerr, gerr, serr)
+	if o.Native && serr == nil {
+		f.functions, err = readFunctions(img, sections, f.namedBySymbols(), f.gnuBuildID, o.Separate)
+		errs = append(errs, err)
+	}
+	return f, errors.Join(errs...)
 }
 
 // readGo reads the line table of a Go program. What another version of Go wrote in a

@@ -7,7 +7,10 @@ import (
 	"bytes"
 	"debug/elf"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io"
+	"slices"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/elffile"
 )
@@ -46,29 +49,70 @@ const (
 	maxUnderscores = 7 // the low bits of the rank
 )
 
-// functions is what readFunctions collects.
+// functions is what is collected of a file.
 type functions struct {
 	segments []Segment
 	strings  [][]byte
 	all      []function
+	// whole: there was a full symbol table (.symtab), so that what lies between two
+	// functions is of the first if that has no size.
+	whole bool
+
+	// Of entries of procedure linkage tables: which of the strings are their names,
+	// 0 if there are none; names of dynamic symbols; functions by start.
+	stubTable uint8
+	stubNames []byte
+	starts    map[uint64]int
 }
 
-// readFunctions reads the function symbols of .symtab and .dynsym.
-func readFunctions(img *elffile.File, sections []elffile.Section, segments []Segment) (table, error) {
+// readFunctions reads the function symbols of a file: .symtab and .dynsym, and of one
+// that was stripped those of its separate debug file and .gnu_debugdata. What is
+// damaged leaves the rest.
+func readFunctions(img *elffile.File, sections []elffile.Section, segments []Segment, buildID string, find Finder) (table, error) {
 	fs := functions{segments: segments}
-	for _, kind := range []elf.SectionType{elf.SHT_SYMTAB, elf.SHT_DYNSYM} {
-		// There is at most one of each (gABI chapter 4, sh_type).
-		for _, s := range sections {
-			if s.Type != kind {
-				continue
-			}
-			if err := fs.readTable(img, sections, s); err != nil {
-				return table{}, fmt.Errorf("%v: %w", kind, err)
-			}
-			break
+	errs := []error{fs.readTables(img, sections)}
+	if !fs.whole {
+		if r, size := find(separate(img, sections, buildID)); r != nil {
+			errs = append(errs, fs.readStripped(r, size))
 		}
 	}
-	return fs.compile(codeSections(sections))
+	if !fs.whole {
+		errs = append(errs, fs.readDebugData(img, sections))
+	}
+	errs = append(errs, fs.readStubs(img, sections))
+	t, err := fs.compile(codeSections(sections))
+	return t, errors.Join(append(errs, err)...)
+}
+
+// readStripped reads the symbols of a file that holds what was stripped from another.
+func (fs *functions) readStripped(r io.ReaderAt, size int64) error {
+	img, err := elffile.Open(r, size)
+	if err != nil {
+		return err
+	}
+	sections, err := img.Sections()
+	if err != nil {
+		return err
+	}
+	return fs.readTables(img, sections)
+}
+
+// readTables reads .symtab and .dynsym.
+func (fs *functions) readTables(img *elffile.File, sections []elffile.Section) error {
+	var errs []error
+	for _, kind := range []elf.SectionType{elf.SHT_SYMTAB, elf.SHT_DYNSYM} {
+		// There is at most one of each (gABI chapter 4, sh_type).
+		i := slices.IndexFunc(sections, func(s elffile.Section) bool { return s.Type == kind })
+		if i < 0 {
+			continue
+		}
+		if err := fs.readTable(img, sections, sections[i]); err != nil {
+			errs = append(errs, fmt.Errorf("%v: %w", kind, err))
+		} else if kind == elf.SHT_SYMTAB {
+			fs.whole = true
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // readTable appends the function symbols of one symbol table.

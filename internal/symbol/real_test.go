@@ -53,7 +53,7 @@ func readPath(t testing.TB, path string) *File {
 	t.Helper()
 	data, err := os.ReadFile(path)
 	require.NoError(t, err)
-	f, err := Read(bytes.NewReader(data), int64(len(data)))
+	f, err := Read(bytes.NewReader(data), int64(len(data)), everything)
 	require.NoError(t, err)
 	return f
 }

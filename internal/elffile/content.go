@@ -47,14 +47,14 @@ func openZstd(in io.Reader, size uint64) (io.ReadCloser, error) {
 // Content returns what the section holds, decompressed if need be, at most limit
 // bytes. A section that takes no space in the file (SHT_NOBITS) is empty.
 func (f *File) Content(what string, s Section, limit uint64) ([]byte, error) {
-	if s.Type == elf.SHT_NOBITS || s.Type == elf.SHT_NULL {
+	if !s.InFile() {
 		return nil, nil
 	}
 	if s.Size > limit {
 		return nil, fmt.Errorf("%w: %s has %d bytes, at most %d are read", ErrTooLarge, what, s.Size, limit)
 	}
 	buf, err := f.Read(what, s.Offset, s.Size)
-	if err != nil || s.Flags&elf.SHF_COMPRESSED == 0 {
+	if err != nil || !s.Compressed() {
 		return buf, err
 	}
 	return decompress(what, buf, limit)

@@ -45,7 +45,7 @@ func (img *image) named(names ...string) ([]elffile.Section, error) {
 // code says whether addr is executable.
 func (img *image) code(addr uint64) bool {
 	for _, s := range img.Segments {
-		if s.Type == elf.PT_LOAD && s.Flags&elf.PF_X != 0 && addr >= s.Addr && addr-s.Addr < s.Filesz {
+		if s.Executable() && addr >= s.Addr && addr-s.Addr < s.Filesz {
 			return true
 		}
 	}

@@ -142,12 +142,8 @@ func (b binary) resolve(offset uint64) profile.Location {
 	l.Address = address
 	l.Mapping.Start, l.Mapping.Limit = segment.Address, segment.Address+segment.Size
 	l.Mapping.Offset = segment.Offset
-	for _, f := range b.file.GoFrames(address, nil) {
+	for _, f := range b.file.Frames(address, nil, nil) {
 		l.Lines = append(l.Lines, profile.Line{Function: f.Function, File: f.File, Number: int64(f.Line)})
-	}
-	if l.Lines == nil {
-		name, _ := b.file.Name(address)
-		l.Lines = line(name)
 	}
 	return l
 }

@@ -11,8 +11,6 @@ import (
 	"slices"
 
 	"github.com/ulikunitz/xz/lzma"
-
-	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/elffile"
 )
 
 // maxDebugData bounds .gnu_debugdata, packed and unpacked. That of a large library has
@@ -22,8 +20,8 @@ const maxDebugData = 32 << 20
 // readDebugData reads the symbols of MiniDebugInfo, a packed ELF file that holds the
 // functions that .dynsym does not
 // (https://sourceware.org/gdb/current/onlinedocs/gdb.html/MiniDebugInfo.html).
-func (fs *functions) readDebugData(img *elffile.File, sections []elffile.Section) error {
-	found, err := img.Named(sections, ".gnu_debugdata")
+func (fs *functions) readDebugData(img source) error {
+	found, err := img.Named(img.sections, ".gnu_debugdata")
 	if err != nil {
 		return err
 	}
@@ -35,7 +33,11 @@ func (fs *functions) readDebugData(img *elffile.File, sections []elffile.Section
 	if err != nil {
 		return fmt.Errorf("%w: .gnu_debugdata: %w", ErrDamaged, err)
 	}
-	return fs.readStripped(bytes.NewReader(data), int64(len(data)))
+	symbols, err := openSource(bytes.NewReader(data), int64(len(data)))
+	if err != nil {
+		return fmt.Errorf(".gnu_debugdata: %w", err)
+	}
+	return fs.readTables(symbols)
 }
 
 var errXZ = errors.New("not an xz stream of one block and one LZMA2 filter")

@@ -9,7 +9,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/elffile"
@@ -68,45 +67,34 @@ type functions struct {
 // readFunctions reads the function symbols of a file: .symtab and .dynsym, and of one
 // that was stripped those of its separate debug file and .gnu_debugdata. What is
 // damaged leaves the rest.
-func readFunctions(img *elffile.File, sections []elffile.Section, segments []Segment, buildID string, find Finder) (table, error) {
+func readFunctions(img *image, segments []Segment) (table, error) {
 	fs := functions{segments: segments}
-	errs := []error{fs.readTables(img, sections)}
+	errs := []error{fs.readTables(img.source)}
 	if !fs.whole {
-		if r, size := find(separate(img, sections, buildID)); r != nil {
-			errs = append(errs, fs.readStripped(r, size))
+		debug, err := img.stripped()
+		if debug != nil {
+			err = fs.readTables(*debug)
 		}
+		errs = append(errs, err)
 	}
 	if !fs.whole {
-		errs = append(errs, fs.readDebugData(img, sections))
+		errs = append(errs, fs.readDebugData(img.source))
 	}
-	errs = append(errs, fs.readStubs(img, sections))
-	t, err := fs.compile(codeSections(sections))
+	errs = append(errs, fs.readStubs(img.source))
+	t, err := fs.compile(codeSections(img.sections))
 	return t, errors.Join(append(errs, err)...)
 }
 
-// readStripped reads the symbols of a file that holds what was stripped from another.
-func (fs *functions) readStripped(r io.ReaderAt, size int64) error {
-	img, err := elffile.Open(r, size)
-	if err != nil {
-		return err
-	}
-	sections, err := img.Sections()
-	if err != nil {
-		return err
-	}
-	return fs.readTables(img, sections)
-}
-
 // readTables reads .symtab and .dynsym.
-func (fs *functions) readTables(img *elffile.File, sections []elffile.Section) error {
+func (fs *functions) readTables(img source) error {
 	var errs []error
 	for _, kind := range []elf.SectionType{elf.SHT_SYMTAB, elf.SHT_DYNSYM} {
 		// There is at most one of each (gABI chapter 4, sh_type).
-		i := slices.IndexFunc(sections, func(s elffile.Section) bool { return s.Type == kind })
+		i := slices.IndexFunc(img.sections, func(s elffile.Section) bool { return s.Type == kind })
 		if i < 0 {
 			continue
 		}
-		if err := fs.readTable(img, sections, sections[i]); err != nil {
+		if err := fs.readTable(img, img.sections[i]); err != nil {
 			errs = append(errs, fmt.Errorf("%v: %w", kind, err))
 		} else if kind == elf.SHT_SYMTAB {
 			fs.whole = true
@@ -116,8 +104,8 @@ func (fs *functions) readTables(img *elffile.File, sections []elffile.Section) e
 }
 
 // readTable appends the function symbols of one symbol table.
-func (fs *functions) readTable(img *elffile.File, sections []elffile.Section, s elffile.Section) error {
-	if s.Flags&elf.SHF_COMPRESSED != 0 {
+func (fs *functions) readTable(img source, s elffile.Section) error {
+	if s.Compressed() {
 		return fmt.Errorf("%w: compressed", ErrDamaged)
 	}
 	if s.Entsize != symbolSize {
@@ -126,7 +114,7 @@ func (fs *functions) readTable(img *elffile.File, sections []elffile.Section, s 
 	if s.Size/symbolSize > maxScan {
 		return fmt.Errorf("%w: %d symbols, at most %d are read", ErrTooLarge, s.Size/symbolSize, maxScan)
 	}
-	names, err := readStrings(img, sections, s.Link)
+	names, err := readStrings(img, s.Link)
 	if err != nil {
 		return err
 	}
@@ -149,12 +137,12 @@ func (fs *functions) readTable(img *elffile.File, sections []elffile.Section, s 
 }
 
 // readStrings reads the string table that is section i.
-func readStrings(img *elffile.File, sections []elffile.Section, i uint32) ([]byte, error) {
-	if uint64(i) >= uint64(len(sections)) {
+func readStrings(img source, i uint32) ([]byte, error) {
+	if uint64(i) >= uint64(len(img.sections)) {
 		return nil, fmt.Errorf("%w: no section %d for the names", ErrDamaged, i)
 	}
-	s := sections[i]
-	if s.Type != elf.SHT_STRTAB || s.Flags&elf.SHF_COMPRESSED != 0 {
+	s := img.sections[i]
+	if s.Type != elf.SHT_STRTAB || s.Compressed() {
 		return nil, fmt.Errorf("%w: section %d holds no names", ErrDamaged, i)
 	}
 	if s.Size > maxStrings {

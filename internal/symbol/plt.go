@@ -29,8 +29,8 @@ type stub struct {
 
 // readStubs names the entries of procedure linkage tables after the functions that the
 // loader puts into their slots: name@plt.
-func (fs *functions) readStubs(img *elffile.File, sections []elffile.Section) error {
-	found, err := img.Named(sections, ".plt", ".plt.sec", ".plt.got", ".iplt")
+func (fs *functions) readStubs(img source) error {
+	found, err := img.Named(img.sections, ".plt", ".plt.sec", ".plt.got", ".iplt")
 	if err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ func (fs *functions) readStubs(img *elffile.File, sections []elffile.Section) er
 	for i, s := range stubs {
 		slots[s.slot] = append(slots[s.slot], i)
 	}
-	return fs.nameStubs(img, sections, stubs, slots)
+	return fs.nameStubs(img, stubs, slots)
 }
 
 // appendStubsAMD64 finds jmp *slot(%rip), once per entry, with or without a prefix
@@ -111,9 +111,9 @@ func appendStubsARM64(stubs []stub, addr uint64, code []byte) []stub {
 }
 
 // nameStubs looks for the relocations of the slots.
-func (fs *functions) nameStubs(img *elffile.File, sections []elffile.Section, stubs []stub, slots map[uint64][]int) error {
+func (fs *functions) nameStubs(img source, stubs []stub, slots map[uint64][]int) error {
 	left := uint64(maxRelocations)
-	for _, s := range sections {
+	for _, s := range img.sections {
 		if s.Type != elf.SHT_RELA || s.Flags&elf.SHF_ALLOC == 0 || s.Size > left || len(slots) == 0 {
 			continue
 		}
@@ -128,7 +128,7 @@ func (fs *functions) nameStubs(img *elffile.File, sections []elffile.Section, st
 			if !ok {
 				continue
 			}
-			name, err := fs.target(img, sections, s, relocations)
+			name, err := fs.target(img, s, relocations)
 			if err != nil {
 				return err
 			}
@@ -143,16 +143,16 @@ func (fs *functions) nameStubs(img *elffile.File, sections []elffile.Section, st
 
 // target is the name of the function that a relocation of section s is about: of its
 // symbol, or for an IFUNC of this file of what chooses the function.
-func (fs *functions) target(img *elffile.File, sections []elffile.Section, s elffile.Section, b []byte) ([]byte, error) {
+func (fs *functions) target(img source, s elffile.Section, b []byte) ([]byte, error) {
 	le := binary.LittleEndian
 	symbol, addend := le.Uint32(b[12:]), le.Uint64(b[16:])
 	if symbol == 0 {
 		return fs.startsAt(addend), nil
 	}
-	if uint64(s.Link) >= uint64(len(sections)) {
+	if uint64(s.Link) >= uint64(len(img.sections)) {
 		return nil, nil
 	}
-	table := sections[s.Link]
+	table := img.sections[s.Link]
 	if uint64(symbol) >= table.Size/symbolSize {
 		return nil, nil
 	}
@@ -161,7 +161,7 @@ func (fs *functions) target(img *elffile.File, sections []elffile.Section, s elf
 		return nil, err
 	}
 	if fs.stubNames == nil {
-		if fs.stubNames, err = readStrings(img, sections, table.Link); err != nil {
+		if fs.stubNames, err = readStrings(img, table.Link); err != nil {
 			return nil, err
 		}
 	}

@@ -11,8 +11,6 @@ import (
 	"io"
 	"path"
 	"strings"
-
-	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/elffile"
 )
 
 const (
@@ -34,9 +32,6 @@ type Separate struct {
 
 // Finder opens a separate debug file of size bytes; r is nil if there is none.
 type Finder func(Separate) (r io.ReaderAt, size int64)
-
-// none is the Finder that finds nothing.
-func none(Separate) (io.ReaderAt, int64) { return nil, 0 }
 
 // Paths returns where the file may be: by build ID and by name below the debug
 // directories, and beside the executable file, whose path is given
@@ -78,12 +73,12 @@ func (s Separate) Is(r io.ReaderAt, size int64) bool {
 }
 
 // separate says which file holds what was stripped from img.
-func separate(img *elffile.File, sections []elffile.Section, buildID string) Separate {
+func separate(img source, buildID string) Separate {
 	out := Separate{}
 	if _, err := hex.DecodeString(buildID); err == nil {
 		out.BuildID = buildID
 	}
-	found, err := img.Named(sections, ".gnu_debuglink")
+	found, err := img.Named(img.sections, ".gnu_debuglink")
 	if err != nil {
 		return out
 	}

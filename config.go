@@ -32,6 +32,9 @@ const (
 	minMaxBatchBytes = 65_536
 	// maxIncludeEnvVars keeps a resource well below the smallest batch.
 	maxIncludeEnvVars = 64
+	// The C library and its debug information in use take some megabytes.
+	minSymbolCacheSize = 8 << 20
+	maxSymbolCacheSize = 16 << 30
 	// maxDebugDirectories bounds what is tried for each file.
 	maxDebugDirectories = 16
 )
@@ -62,6 +65,16 @@ type Config struct {
 	IncludeEnvVars []string `mapstructure:"include_env_vars"`
 	// DebugDirectories are where separate debug files are, below the root path.
 	DebugDirectories []string `mapstructure:"debug_directories"`
+	// KernelNames, NativeNames, InlineFrames, GoNames and JITNames say what is named on the
+	// host: the kernel, native code by its symbols and by its debug information, Go code, and
+	// code that is made at run time. A backend can name the rest.
+	KernelNames  bool `mapstructure:"kernel_names"`
+	NativeNames  bool `mapstructure:"native_names"`
+	InlineFrames bool `mapstructure:"inline_frames"`
+	GoNames      bool `mapstructure:"go_names"`
+	JITNames     bool `mapstructure:"jit_names"`
+	// SymbolCacheSize bounds what is kept of executable files, in bytes.
+	SymbolCacheSize int `mapstructure:"symbol_cache_size"`
 	// Demangle says how names of C++ and Rust are shown: none, simplified or full.
 	Demangle string `mapstructure:"demangle"`
 	// CompletionListeners are extensions that are told of completions.
@@ -83,6 +96,12 @@ func createDefaultConfig() component.Config {
 		MaxBatchBytes:      3 << 20,
 		RootPath:           "/",
 		DebugDirectories:   []string{"/usr/lib/debug"},
+		KernelNames:        true,
+		NativeNames:        true,
+		InlineFrames:       true,
+		GoNames:            true,
+		JITNames:           true,
+		SymbolCacheSize:    128 << 20,
 		Demangle:           string(demangle.Simplified),
 	}
 }
@@ -100,6 +119,7 @@ func (c *Config) Validate() error {
 		c.validateRootPath(),
 		c.validateIncludeEnvVars(),
 		c.validateDebugDirectories(),
+		inRange("symbol_cache_size", c.SymbolCacheSize, minSymbolCacheSize, maxSymbolCacheSize),
 		c.validateDemangle(),
 		c.validateCompletionListeners(),
 	)

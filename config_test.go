@@ -35,6 +35,12 @@ func TestDefaultConfig(t *testing.T) {
 		MaxBatchBytes:      3145728,
 		RootPath:           "/",
 		DebugDirectories:   []string{"/usr/lib/debug"},
+		KernelNames:        true,
+		NativeNames:        true,
+		InlineFrames:       true,
+		GoNames:            true,
+		JITNames:           true,
+		SymbolCacheSize:    134217728,
 		Demangle:           "simplified",
 	}, cfg)
 }
@@ -56,6 +62,7 @@ func TestLoadConfig(t *testing.T) {
 		ProcessCommandArgs: true,
 		IncludeEnvVars:     []string{"OTEL_SERVICE_NAME", "lower"},
 		DebugDirectories:   []string{"/debug", "/usr/lib/debug"},
+		SymbolCacheSize:    64 << 20,
 		Demangle:           "full",
 		CompletionListeners: []component.ID{
 			component.NewID(logType), component.NewIDWithName(logType, "second"),
@@ -141,6 +148,7 @@ func TestValidate(t *testing.T) {
 			c.DebugDirectories = strings.Split("/0,/1,/2,/3,/4,/5,/6,/7,/8,/9,/a,/b,/c,/d,/e,/f,/g", ",")
 		},
 			"debug_directories: 17 are out of range, want at most 16"},
+		{"symbol_cache_size", func(c *Config) { c.SymbolCacheSize = 1 }, "symbol_cache_size: 1 is out of range, want 8388608 to 17179869184"},
 		{"demangle", func(c *Config) { c.Demangle = "Full" }, `demangle: "Full" is out of range, want one of [none simplified full]`},
 		{"root empty", func(c *Config) { c.RootPath = "" }, `root_path: "" is out of range, want an absolute path`},
 		{"root relative", func(c *Config) { c.RootPath = "hostfs" }, `root_path: "hostfs" is out of range, want an absolute path`},

@@ -6,9 +6,7 @@ package receiver
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"runtime/debug"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/pipeline"
@@ -16,7 +14,6 @@ import (
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/process"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/procfs"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/symbol"
-	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/unwind"
 )
 
 // procReader reads the host's /proc, and the files of processes.
@@ -24,6 +21,7 @@ type procReader struct {
 	proc *procfs.Reader
 	// debug are the directories of separate debug files.
 	debug []string
+	names Names
 }
 
 func (r procReader) Close() error { return r.proc.Close() }
@@ -33,7 +31,7 @@ func newReader(s Settings) (reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("root_path %q: %w", s.RootPath, err)
 	}
-	return procReader{proc, s.DebugDirectories}, nil
+	return procReader{proc, s.DebugDirectories, s.Names}, nil
 }
 
 func (r procReader) process(request process.Request) process.Answer {
@@ -61,83 +59,6 @@ func (r procReader) process(request process.Request) process.Answer {
 func (r procReader) container(id event.CgroupID) string {
 	container, _ := r.proc.Container(id)
 	return container
-}
-
-// file reads through a process that has the file mapped: the path may name another
-// file by now, or none. A file that is no ELF file still has a hash.
-func (r procReader) file(request pipeline.FileRequest) pipeline.FileAnswer {
-	answer := pipeline.FileAnswer{ID: request.ID}
-	f, err := r.proc.OpenMapped(request.PIDs[:], request.Mapping, func(f *os.File) (ok bool) {
-		answer.Content, answer.File, ok = r.read(f, request)
-		if ok && answer.File != nil && !request.Placed {
-			answer.Table, _ = unwind.Compile(f, answer.Content.Size) // few files have none
-		}
-		return ok
-	})
-	if err != nil {
-		return pipeline.FileAnswer{ID: request.ID}
-	}
-	f.Close()
-	if answer.File != nil && answer.Content.Size >= largeFile {
-		// What was needed to read it is several times what is kept, and a quiet collector
-		// would hold on to it for minutes.
-		debug.FreeOSMemory()
-	}
-	return answer
-}
-
-// largeFile is the size of a file that takes tens of megabytes to read.
-const largeFile = 8 << 20
-
-// read reads a file that may be the one that is asked for.
-func (r procReader) read(f *os.File, request pipeline.FileRequest) (content event.File, file *symbol.File, ok bool) {
-	content, err := procfs.Identity(f)
-	if err != nil {
-		return content, nil, false
-	}
-	if want := request.Mapping.BuildID; want != "" && want != symbol.ReadBuildID(f, content.Size) {
-		return content, nil, false
-	}
-	if content == request.Known {
-		return content, nil, true
-	}
-	s := separateFile{reader: r, request: request}
-	defer s.close()
-	file, _ = symbol.Read(f, content.Size, symbol.Options{Native: true, Go: true, Separate: s.find})
-	return content, file, true
-}
-
-// separateFile is the separate debug file of the file that is asked for.
-type separateFile struct {
-	reader  procReader
-	request pipeline.FileRequest
-	file    *os.File
-}
-
-// find opens it.
-func (s *separateFile) find(which symbol.Separate) (io.ReaderAt, int64) {
-	paths := which.Paths(s.reader.debug, s.request.Mapping.Path)
-	var size int64
-	f, err := s.reader.proc.OpenOne(s.request.PIDs[:], paths, func(f *os.File) bool {
-		info, err := f.Stat()
-		if err != nil {
-			return false
-		}
-		size = info.Size()
-		return which.Is(f, size)
-	})
-	if err != nil {
-		return nil, 0 // most files have none
-	}
-	s.close()
-	s.file = f
-	return f, size
-}
-
-func (s *separateFile) close() {
-	if s.file != nil {
-		s.file.Close()
-	}
 }
 
 // perfMap reads the list of code that a process made at run time, if it has grown.
@@ -171,6 +92,9 @@ func (r procReader) tellsContainers() bool { return r.proc.TellsContainers() }
 func (r procReader) kernel() (*symbol.Kernel, string, error) {
 	notes, notesErr := r.proc.KernelNotes()
 	buildID := symbol.BuildIDFromNotes(notes)
+	if !r.names.Kernel {
+		return nil, buildID, notesErr
+	}
 	text, err := r.proc.Kallsyms()
 	if err != nil {
 		return nil, buildID, errors.Join(err, notesErr)

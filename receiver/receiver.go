@@ -87,7 +87,8 @@ func (r *Receiver) pipeline(source Source, reader reader) (*pipeline.Pipeline, e
 		MaxHoldBytes:   r.settings.holdBytes(),
 		MaxProcesses:   r.settings.MaxProcesses,
 		ReadAll:        r.settings.CommandArgs || len(r.settings.Variables) > 0 || !reader.tellsContainers(),
-		MaxSymbolBytes: maxSymbolBytes,
+		MaxSymbolBytes: r.settings.SymbolCacheSize,
+		JIT:            r.settings.Names.JIT,
 		Walk:           source.Walks(),
 		BootTime:       bootTime(),
 	})

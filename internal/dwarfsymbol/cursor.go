@@ -42,13 +42,6 @@ func (c *cursor) u16() uint16 {
 	return 0
 }
 
-func (c *cursor) u24() uint32 {
-	if b := c.take(3); b != nil {
-		return uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16
-	}
-	return 0
-}
-
 func (c *cursor) u32() uint32 {
 	if b := c.take(4); b != nil {
 		return binary.LittleEndian.Uint32(b)

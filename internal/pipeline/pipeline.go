@@ -33,6 +33,8 @@ type Settings struct {
 	ReadAll bool
 	// Walk: the sampler can walk user stacks by tables.
 	Walk bool
+	// JIT: code that is made at run time is named.
+	JIT bool
 	// MaxSymbolBytes bounds what is kept of executable files.
 	MaxSymbolBytes int
 	// MaxWindowSamples bounds a window: one that has as many closes at the next
@@ -92,7 +94,7 @@ func New(s Settings) *Pipeline {
 		hold:     hold.New(s.MaxHoldBytes),
 		table:    process.New(process.Settings{MaxProcesses: s.MaxProcesses, ReadAll: s.ReadAll}),
 		code:     newCode(s.MaxSymbolBytes),
-		jit:      newJIT(),
+		jit:      newJIT(s.JIT),
 		groups:   newContainers(),
 	}
 	p.walk = newWalk(s.Walk, p.code)
@@ -159,6 +161,7 @@ func (p *Pipeline) Complete(w event.KTime) []*Window {
 		closed = p.closeWindow(closed, p.window.End())
 	}
 	p.release(w)
+	p.window.look()
 	if p.window.Samples() >= p.settings.maxWindowSamples() {
 		closed = p.closeWindow(closed, w)
 	}
@@ -198,6 +201,7 @@ func (p *Pipeline) release(until event.KTime) {
 func (p *Pipeline) closeWindow(closed []*Window, end event.KTime) []*Window {
 	w := p.window
 	w.EndAt(end)
+	w.look()
 	p.walk.window()
 	p.window = newWindow(p.code, p.jit, end, end+event.KTime(p.settings.Interval))
 	if w.Samples() == 0 {
@@ -236,6 +240,12 @@ func (p *Pipeline) Loaded(a FileAnswer) {
 	p.walk.arrived(a.ID, a.File != nil)
 }
 
+// UnitRequests returns up to n requests for debug information; each gets one UnitsRead.
+func (p *Pipeline) UnitRequests(n int) []UnitRequest { return p.code.unitRequests(n) }
+
+// UnitsRead takes what the debug information of a file says.
+func (p *Pipeline) UnitsRead(a UnitAnswer) { p.code.unitsRead(a) }
+
 // Walks returns the processes whose memory the sampler is to know, and those that it
 // can forget. They are valid until the next call.
 func (p *Pipeline) Walks() (spaces, over []unwind.Space) {
@@ -267,11 +277,14 @@ type Stats struct {
 	Ledger    Ledger
 	Stacks    Stacks
 	Processes process.Stats
-	// SymbolBytes is the memory of the files that are kept, SymbolsEvicted how
+	// SymbolBytes is the memory of the files and units that are kept, SymbolsEvicted how
 	// many went because of the limit.
 	SymbolBytes    int
 	SymbolsEvicted uint64
-	PerfMaps       PerfMaps
+	// FilesFaulty have names in part only.
+	FilesFaulty uint64
+	DebugUnits  DebugUnits
+	PerfMaps    PerfMaps
 	// TablesFull counts unwind tables that found no room.
 	TablesFull uint64
 }
@@ -282,8 +295,10 @@ func (p *Pipeline) Stats() Stats {
 		Ledger:         p.ledger,
 		Stacks:         p.stacks,
 		Processes:      p.table.Stats(),
-		SymbolBytes:    p.code.files.Bytes(),
-		SymbolsEvicted: p.code.files.Evicted(),
+		SymbolBytes:    p.code.known.Bytes(),
+		SymbolsEvicted: p.code.known.Evicted(),
+		FilesFaulty:    p.code.faulty,
+		DebugUnits:     p.code.units.stats,
 		PerfMaps:       p.jit.stats,
 		TablesFull:     p.code.full,
 	}

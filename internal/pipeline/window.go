@@ -37,6 +37,7 @@ type window struct {
 	// answered for yet.
 	unplaced []unplaced
 	stack    []profile.Frame
+	met      met
 }
 
 // binaryKey tells binaries apart: files by identity, other memory by its name, and
@@ -51,6 +52,7 @@ type binaryKey struct {
 type mapped struct {
 	*event.Mapping
 	life *process.Life // of memory without a name
+	pids [2]uint32     // of processes that may show the file
 }
 
 type unplaced struct {
@@ -68,6 +70,7 @@ func newWindow(c *code, j *jit, start, end event.KTime) *window {
 		numbers: map[binaryKey]profile.BinaryID{},
 		known:   map[*event.Mapping]profile.BinaryID{},
 		owners:  map[*process.Life]*profile.Owner{},
+		met:     newMet(),
 	}
 }
 
@@ -81,7 +84,11 @@ func (w *window) add(life *process.Life, s *event.Sample) bool {
 	for i, address := range s.User {
 		w.stack = append(w.stack, w.frame(life, s.KTime, instruction(i, address)))
 	}
+	before := w.Stacks()
 	w.Add(w.owner(life), string(s.Comm[:s.Comm.Len()]), s.KTime, w.stack)
+	if w.Stacks() > before {
+		w.meet(w.stack)
+	}
 	return len(s.User) == 0 || w.stack[len(s.Kernel)].Binary != unmapped
 }
 
@@ -133,7 +140,7 @@ func (w *window) binary(m *event.Mapping, life *process.Life) profile.BinaryID {
 	id, ok := w.numbers[key]
 	if !ok {
 		id = firstMapped + profile.BinaryID(len(w.mapped))
-		w.mapped = append(w.mapped, mapped{m, key.life})
+		w.mapped = append(w.mapped, mapped{m, key.life, processes(life)})
 		w.numbers[key] = id
 		w.code.want(key.file, m, life)
 	}

@@ -7,7 +7,6 @@ import (
 	"debug/elf"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -44,7 +43,7 @@ func (c counts) agreement() float64 {
 func TestAgainstSymbolizer(t *testing.T) {
 	for _, s := range subjects {
 		t.Run(s.name, func(t *testing.T) {
-			if s.large && os.Getenv("LARGE") == "" {
+			if s.large {
 				t.Skip("for the document only")
 			}
 			c := compare(t, s.build(t), few)

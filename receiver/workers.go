@@ -5,6 +5,7 @@ package receiver
 
 import (
 	"context"
+	"errors"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/pipeline"
@@ -26,6 +27,8 @@ type reader interface {
 	perfMap(pipeline.PerfMapRequest) pipeline.PerfMapAnswer
 	// kernel returns what could be read, and why not the rest.
 	kernel() (k *symbol.Kernel, buildID string, err error)
+	// vdso is the kernel's code in processes, nil if it could not be read.
+	vdso() (*symbol.File, error)
 	Close() error
 }
 
@@ -127,8 +130,9 @@ func (c clerk) perfMap(r pipeline.PerfMapRequest) func() apply {
 
 func (c clerk) kernel() apply {
 	k, buildID, err := c.reader.kernel()
-	if err != nil {
+	vdso, vdsoErr := c.reader.vdso()
+	if err := errors.Join(err, vdsoErr); err != nil {
 		c.warn(err)
 	}
-	return func(p *pipeline.Pipeline) { p.KernelLoaded(k, buildID) }
+	return func(p *pipeline.Pipeline) { p.KernelLoaded(k, buildID, vdso) }
 }

@@ -34,6 +34,11 @@ type Mapping struct {
 	File File
 }
 
+// VDSO reports whether the kernel's code for 64-bit processes is mapped, from its first
+// byte on. That of a 32-bit process has the same name, in the memory that such a process
+// can reach.
+func (m *Mapping) VDSO() bool { return m.Path == "[vdso]" && m.File == File{} && m.Start>>32 != 0 }
+
 // FileID names what is behind mappings: by build ID if there is one, else by file.
 // Comparable; zero: no file.
 type FileID struct {

@@ -44,7 +44,9 @@ func (w *window) close(n notes) *Window {
 	}
 	for i, m := range w.mapped {
 		b := binary{mapping: m.Mapping, frameType: "native"}
-		if m.life != nil {
+		if m.VDSO() {
+			b.file = w.code.vdso
+		} else if m.life != nil {
 			b.made, b.frameType = cmp.Or(w.made[m.life], w.jit.of(m.life)), jitFrameType(m.life)
 		} else {
 			b.file, b.asked = w.code.file(m.Mapping), w.code.asked(m.Mapping)

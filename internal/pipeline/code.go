@@ -68,6 +68,7 @@ type code struct {
 	queue         []FileRequest
 	kernel        *symbol.Kernel
 	kernelBuildID string
+	vdso          *symbol.File
 }
 
 func newCode(maxBytes int) *code {

@@ -261,9 +261,10 @@ func (p *Pipeline) PerfMapRequests(n int) []PerfMapRequest { return p.jit.reques
 // PerfMapRead takes what became of a request.
 func (p *Pipeline) PerfMapRead(a PerfMapAnswer) { p.jit.answers = append(p.jit.answers, a) }
 
-// KernelLoaded takes the kernel's symbols and build ID.
-func (p *Pipeline) KernelLoaded(k *symbol.Kernel, buildID string) {
-	p.code.kernel, p.code.kernelBuildID = k, buildID
+// KernelLoaded takes the kernel's symbols and build ID, and its code in processes, nil
+// what is not known.
+func (p *Pipeline) KernelLoaded(k *symbol.Kernel, buildID string, vdso *symbol.File) {
+	p.code.kernel, p.code.kernelBuildID, p.code.vdso = k, buildID, vdso
 }
 
 // Oldest is the stamp of the oldest sample that is attributed and not handed out,

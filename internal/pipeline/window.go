@@ -40,11 +40,12 @@ type window struct {
 	met      met
 }
 
-// binaryKey tells binaries apart: files by identity, other memory by its name, and
-// memory without a name by its process.
+// binaryKey tells binaries apart: files by identity, other memory by its name and
+// whether it is the kernel's for 64-bit processes, memory without a name by its process.
 type binaryKey struct {
 	file event.FileID
 	name string
+	vdso bool
 	life *process.Life
 }
 
@@ -110,6 +111,8 @@ func (w *window) frame(life *process.Life, k event.KTime, address uint64) profil
 	switch {
 	case m.ID() != (event.FileID{}):
 		f.Offset = address - m.Start + m.Offset
+	case m.VDSO():
+		f.Offset = address - m.Start
 	case m.Path == "":
 		w.name(life, address)
 	}
@@ -132,7 +135,7 @@ func (w *window) binary(m *event.Mapping, life *process.Life) profile.BinaryID {
 	}
 	key := binaryKey{file: w.code.id(m)}
 	if key.file == (event.FileID{}) {
-		key.name = m.Path
+		key.name, key.vdso = m.Path, m.VDSO()
 	}
 	if key == (binaryKey{}) {
 		key.life = life

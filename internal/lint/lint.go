@@ -24,18 +24,20 @@ const module = "github.com/seed-a4c8bb2c/ebpfprofilerreceiver"
 // can run any history without a kernel or a clock, and what each may import of
 // this module.
 var pure = map[string][]string{
-	"completion":         {},
-	"internal/demangle":  {},
-	"internal/elffile":   {},
-	"internal/event":     {"completion"},
-	"internal/gosymbol":  {},
-	"internal/hold":      {"internal/event"},
-	"internal/pipeline":  {"internal/event", "internal/hold", "internal/process", "internal/profile", "internal/symbol", "internal/unwind"},
-	"internal/process":   {"internal/event"},
-	"internal/profile":   {"internal/event"},
-	"internal/symbol":    {"internal/elffile", "internal/event", "internal/gosymbol"},
-	"internal/unwind":    {"internal/elffile", "internal/event", "internal/gosymbol"},
-	"internal/watermark": {"internal/event"},
+	"completion":           {},
+	"internal/demangle":    {},
+	"internal/dwarfsymbol": {"internal/elffile", "internal/interval"},
+	"internal/elffile":     {},
+	"internal/event":       {"completion"},
+	"internal/gosymbol":    {"internal/elffile"},
+	"internal/hold":        {"internal/event"},
+	"internal/interval":    {},
+	"internal/pipeline":    {"internal/dwarfsymbol", "internal/event", "internal/hold", "internal/process", "internal/profile", "internal/symbol", "internal/unwind"},
+	"internal/process":     {"internal/event"},
+	"internal/profile":     {"internal/event"},
+	"internal/symbol":      {"internal/dwarfsymbol", "internal/elffile", "internal/event", "internal/gosymbol", "internal/interval"},
+	"internal/unwind":      {"internal/elffile", "internal/event", "internal/gosymbol"},
+	"internal/watermark":   {"internal/event"},
 }
 
 // impure are imports that no pure package has, with all packages below them.

@@ -50,6 +50,7 @@ $(TOOLS)/%: internal/tools/go.mod internal/tools/go.sum
 
 generate: ## Regenerate what metadata.yaml and the C files of programs define (needs clang-19)
 	$(GO) generate . ./bpf ./test/slowbpf
+	$(GO) generate -C exporter/pprofwebexporter .
 
 check-generated: ## Check that generated files are up to date, in a copy with another name
 	@internal/tools/check-generated.sh
@@ -99,7 +100,7 @@ test-vm: ## Run the tests that want a machine of their own in an emulator (downl
 cross: ## Build for the other platforms
 	@set -e; for p in darwin/arm64 windows/amd64 linux/arm64; do \
 		echo "$$p: go build, go vet"; export CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/}; \
-		$(GO) build ./...; $(GO) vet ./...; done
+		for m in . $(filter exporter/%,$(MODULES)); do (cd $$m; $(GO) build ./...; $(GO) vet ./...); done; done
 
 bench: ## Run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...

@@ -5,7 +5,8 @@ GO ?= go
 TOOLS := bin/tools
 OCB := $(TOOLS)/builder
 COLLECTOR := otelcol-ebpf-profiler
-RUN_FOR ?= 15s
+# How long make run profiles. Without it: 15s, and on a terminal until Ctrl-C.
+RUN_FOR ?=
 # Tests that are not run by default, to be checked like the others.
 TAGS := e2e,vm,model
 # Modules of their own beside the root; internal/tools has nothing to test.
@@ -21,10 +22,12 @@ in-each = @set -e; for m in . $(MODULES); do echo "$$m: go $(1)"; (cd $$m && $(G
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: ## Profile this host for RUN_FOR (15s) and print its hottest functions
-	@$(GO) run ./cmd/profilehost -preflight
+run: ## Profile this host, print its hottest functions and show flame graphs
+	@mkdir -p bin
+	@$(GO) build -o bin/profilehost ./cmd/profilehost
+	@bin/profilehost -preflight
 	@$(MAKE) --no-print-directory build
-	@$(GO) run ./cmd/profilehost -for $(RUN_FOR)
+	@bin/profilehost $(if $(RUN_FOR),-for $(RUN_FOR))
 
 build: $(OCB) ## Build the collector: bin/otelcol-ebpf-profiler
 	$(call ocb,builder-config.yaml,_build,$(COLLECTOR))

@@ -8,7 +8,7 @@ COLLECTOR := otelcol-ebpf-profiler
 # How long make run profiles. Without it: 15s, and on a terminal until Ctrl-C.
 RUN_FOR ?=
 # Tests that are not run by default, to be checked like the others.
-TAGS := e2e,vm,model
+TAGS := e2e,vm,model,browser
 # Modules of their own beside the root; internal/tools has nothing to test.
 MODULES := $(patsubst %/go.mod,%,$(shell find test exporter -name go.mod 2>/dev/null | sort))
 GO_FILES = $(shell find . -name '*.go' -not -path './_*')
@@ -17,7 +17,7 @@ in-each = @set -e; for m in . $(MODULES); do echo "$$m: go $(1)"; (cd $$m && $(G
 
 .DEFAULT_GOAL := help
 .PHONY: help run build build-contrib build-e2e generate check-generated check-tidy fmt check-fmt vet \
-	staticcheck lint-imports lint test-needs test test-race test-e2e test-model test-vm simulate cross bench bench-host clean
+	staticcheck lint-imports lint test-needs test test-race test-e2e test-browser test-model test-vm simulate cross bench bench-host clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -93,6 +93,9 @@ simulate: ## Write what the simulation finds into docs/watermark.md
 
 test-e2e: build-e2e ## Run the collector from end to end (root)
 	$(GO) test -count=1 -v -tags e2e ./test/e2e/...
+
+test-browser: ## Look at the web view with Chromium
+	cd exporter/pprofwebexporter && $(GO) test -count=1 -v -tags browser -run Browser .
 
 test-model: ## Check the models of the watermark and of process identity with SPIN (some 6 min)
 	$(GO) test -count=1 -v -timeout 30m -tags model ./test/model

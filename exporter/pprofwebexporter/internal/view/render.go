@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/google/pprof/driver"
 	"github.com/google/pprof/profile"
@@ -109,7 +110,16 @@ func drive(req Request) (answer *recorder, err error) {
 // file is the title that the driver shows, and there is no build ID for which it
 // would search directories.
 func prepare(p *profile.Profile, title string) {
+	functions := len(p.Function)
 	convert.Name(p)
+	for _, f := range p.Function[functions:] {
+		f.Name = keepWhole(f.Name)
+	}
+	for _, s := range p.Sample {
+		if process := s.Label["process"]; len(process) > 0 {
+			s.Label["process"] = []string{keepWhole(process[0])}
+		}
+	}
 	for _, m := range p.Mapping {
 		m.BuildID = ""
 	}
@@ -119,3 +129,8 @@ func prepare(p *profile.Profile, title string) {
 	}
 	p.Mapping = append([]*profile.Mapping{front}, p.Mapping...)
 }
+
+// keepWhole makes dots of a file's name others that look the same: where there is
+// little room the driver shows only what follows the last one, as it is a package
+// that stands before it in the name of a function.
+func keepWhole(file string) string { return strings.ReplaceAll(file, ".", "\u2024") }

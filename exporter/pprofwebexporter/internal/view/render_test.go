@@ -43,14 +43,14 @@ func render(t testing.TB, view string, p *profile.Profile) *Page {
 func TestViewsShowFunctionsAndProcesses(t *testing.T) {
 	for _, view := range views {
 		unnamed := profiletest.Sample{Timestamps: 1, Frames: []profiletest.Frame{{Mapping: profiletest.Mapping{File: "/lib/libc.so.6"}}}}
-		page := string(render(t, view, converted(t, profiletest.CPU("busyprocess", 1, 1,
+		page := string(render(t, view, converted(t, profiletest.CPU("busy.process", 1, 1,
 			profiletest.Stack(3, "hot_function", "main_function"), unnamed))).Body)
 
-		for _, want := range []string{"hot_function", "main_function", "title of it", "[libc.so.6]"} {
+		for _, want := range []string{"hot_function", "main_function", "title of it", "[libc\u2024so\u20246]"} {
 			assert.Contains(t, page, want, view)
 		}
 		if view == "flamegraph" {
-			assert.Contains(t, page, "busyprocess")
+			assert.Contains(t, page, "busy\u2024process")
 		}
 	}
 }

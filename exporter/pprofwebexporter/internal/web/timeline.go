@@ -72,7 +72,7 @@ func newTimeline(c window.Choice, kind convert.Kind, m measure, all []window.Win
 	first, last := shown[0].Start, shown[len(shown)-1].End
 	t.First, t.Last = clock(first-(last-first)/int64(len(shown))*int64(slots-len(shown))), clock(last)
 	if m.cpu() {
-		t.Top = fmt.Sprintf("%.2g cores", top)
+		t.Top = fmt.Sprintf("%.2f cores", top)
 	}
 	return t
 }

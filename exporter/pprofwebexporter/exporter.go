@@ -12,6 +12,7 @@ import (
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componentstatus"
+	"go.opentelemetry.io/collector/config/confignet"
 	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/pdata/pprofile"
@@ -76,8 +77,11 @@ func (e *webExporter) start(ctx context.Context, host component.Host) error {
 	return nil
 }
 
-// address is what to type into a browser.
+// address is what to type into a browser, or where the socket is.
 func (e *webExporter) address(listener string) string {
+	if e.config.NetAddr.Transport == confignet.TransportTypeUnix {
+		return listener
+	}
 	scheme := "http"
 	if e.config.TLS.HasValue() {
 		scheme = "https"

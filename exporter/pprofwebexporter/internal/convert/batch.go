@@ -64,9 +64,12 @@ func (b *Builder) stack(locations []*profile.Location) *stack {
 	if known, ok := b.stacks[string(key)]; ok {
 		return known
 	}
-	s := &stack{locations: locations}
+	s := &stack{locations, frameSize}
 	for _, l := range locations {
-		s.frames += max(1, len(l.Line))
+		s.size += frameSize
+		for _, line := range l.Line {
+			s.size += frameSize + len(functionName(line.Function))
+		}
 	}
 	b.stacks[string(key)] = s
 	return s

@@ -15,9 +15,11 @@ import (
 const (
 	// maxDepth is more than profilers collect.
 	maxDepth = 2048
-	// maxFrames bounds what one profile takes: some 100 bytes each until a browser
-	// has it. Ten minutes of a busy host have a tenth of it.
-	maxFrames = 1 << 22
+	// frameSize is about what a frame of a sample takes beside its name.
+	frameSize = 64
+	// maxSize bounds what one profile takes in bytes if every sample had names of its
+	// own, as it has in text. Ten minutes of a busy host are a fifth of it.
+	maxSize = 256 << 20
 )
 
 // ErrTooLarge says that there is more than one profile should hold.
@@ -29,7 +31,8 @@ type Builder struct {
 	profile *profile.Profile
 	// first and last bound the time, in Unix nanoseconds.
 	first, last uint64
-	frames      int
+	// size is what maxSize bounds.
+	size int
 
 	functions map[profile.Function]*profile.Function
 	mappings  map[mappingKey]*profile.Mapping
@@ -47,8 +50,7 @@ type sampleKey struct {
 
 type stack struct {
 	locations []*profile.Location
-	// frames counts inlined calls, too.
-	frames int
+	size      int
 }
 
 // NewBuilder starts an empty profile.
@@ -139,8 +141,8 @@ func (b *Builder) count(stack *stack, l *labels, values []int64) error {
 		}
 		return nil
 	}
-	b.frames += stack.frames + 1
-	if b.frames > maxFrames {
+	b.size += stack.size
+	if b.size > maxSize {
 		return ErrTooLarge
 	}
 	s := &profile.Sample{Location: stack.locations, Value: values, Label: l.texts, NumLabel: l.numbers, NumUnit: l.units}

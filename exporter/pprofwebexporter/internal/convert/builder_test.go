@@ -5,6 +5,7 @@ package convert_test
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 
 	"github.com/google/pprof/profile"
@@ -173,6 +174,17 @@ func TestDeepStacksAreCutAndSaySo(t *testing.T) {
 
 	require.Len(t, got.Sample[0].Location, 2049)
 	assert.Equal(t, "[truncated]", got.Sample[0].Location[2048].Line[0].Function.Name)
+}
+
+func TestLongNamesCountForMore(t *testing.T) {
+	name := strings.Repeat("x", 1<<20)
+	var frames []string
+	for range 300 {
+		frames = append(frames, name)
+	}
+	message := profiletest.Build(profiletest.CPU("a", 1, 1, profiletest.Stack(1, frames...)))
+
+	require.ErrorIs(t, convert.NewBuilder(cpu).Add(message, all), convert.ErrTooLarge)
 }
 
 // Few bytes can stand for many frames: the same location, of many inlined calls,

@@ -16,9 +16,10 @@ type Kind struct{ Type, Unit, PeriodType, PeriodUnit string }
 
 // KindOf returns the kind of a profile that Check has passed.
 func KindOf(d pprofile.ProfilesDictionary, p pprofile.Profile) Kind {
+	word := func(i int32) string { return Cut(text(d, i)) }
 	return Kind{
-		Type: text(d, p.SampleType().TypeStrindex()), Unit: text(d, p.SampleType().UnitStrindex()),
-		PeriodType: text(d, p.PeriodType().TypeStrindex()), PeriodUnit: text(d, p.PeriodType().UnitStrindex()),
+		Type: word(p.SampleType().TypeStrindex()), Unit: word(p.SampleType().UnitStrindex()),
+		PeriodType: word(p.PeriodType().TypeStrindex()), PeriodUnit: word(p.PeriodType().UnitStrindex()),
 	}
 }
 

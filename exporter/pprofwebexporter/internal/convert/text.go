@@ -19,3 +19,14 @@ func text(d pprofile.ProfilesDictionary, i int32) string {
 }
 
 func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
+
+// maxText, in bytes, is more than people read.
+const maxText = 1024
+
+// Cut makes a long text valid and short, with an ellipsis at its end.
+func Cut(s string) string {
+	if len(s) <= maxText {
+		return valid(s)
+	}
+	return strings.ToValidUTF8(s[:maxText], "") + "\u2026"
+}

@@ -9,12 +9,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"github.com/google/pprof/driver"
 	"github.com/google/pprof/profile"
-
-	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/exporter/pprofwebexporter/internal/convert"
 )
 
 // scripts has the views that are allowed, and how many scripts a page of each has.
@@ -84,7 +81,9 @@ func drive(req Request) (answer *recorder, err error) {
 			err = fmt.Errorf("pprof panicked: %v", p)
 		}
 	}()
-	prepare(req.Profile, req.Title)
+	if err := prepare(req.Profile, req.Title); err != nil {
+		return nil, err
+	}
 	answer = newRecorder()
 	flags := flagSet{"http": "localhost:0", "symbolize": "none"}
 	if req.ByProcess && req.View == "flamegraph" {
@@ -105,32 +104,3 @@ func drive(req Request) (answer *recorder, err error) {
 	})
 	return answer, err
 }
-
-// prepare makes the profile fit for reading: every frame has a name, its first
-// file is the title that the driver shows, and there is no build ID for which it
-// would search directories.
-func prepare(p *profile.Profile, title string) {
-	functions := len(p.Function)
-	convert.Name(p)
-	for _, f := range p.Function[functions:] {
-		f.Name = keepWhole(f.Name)
-	}
-	for _, s := range p.Sample {
-		if process := s.Label["process"]; len(process) > 0 {
-			s.Label["process"] = []string{keepWhole(process[0])}
-		}
-	}
-	for _, m := range p.Mapping {
-		m.BuildID = ""
-	}
-	front := &profile.Mapping{
-		ID: uint64(len(p.Mapping)) + 1, File: title,
-		HasFunctions: true, HasFilenames: true, HasLineNumbers: true, HasInlineFrames: true,
-	}
-	p.Mapping = append([]*profile.Mapping{front}, p.Mapping...)
-}
-
-// keepWhole makes dots of a file's name others that look the same: where there is
-// little room the driver shows only what follows the last one, as it is a package
-// that stands before it in the name of a function.
-func keepWhole(file string) string { return strings.ReplaceAll(file, ".", "\u2024") }

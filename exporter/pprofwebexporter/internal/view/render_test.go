@@ -269,3 +269,20 @@ func TestAnEmptyProfile(t *testing.T) {
 	_, err := Render(context.Background(), Request{View: "peek", Profile: converted(t, profiletest.CPU("a", 1, 1))})
 	require.ErrorContains(t, err, "no matches found")
 }
+
+func TestNamesAreBounded(t *testing.T) {
+	assert.Equal(t, 4, parts("a.b::c.d"))
+	assert.Equal(t, 1, parts(keepWhole("a.b::c.d")))
+
+	p := converted(t, profiletest.CPU("a", 1, 1, profiletest.Stack(1, "short.name", strings.Repeat("x.", maxParts))))
+	require.NoError(t, prepareNames(p))
+	assert.Equal(t, "short.name", p.Function[0].Name)
+	assert.Equal(t, strings.Repeat("x\u2024", maxParts), p.Function[1].Name)
+
+	p = &profile.Profile{}
+	for range 2500 {
+		p.Function = append(p.Function, &profile.Function{Name: strings.Repeat("y", 980) + strings.Repeat(".", 31)})
+	}
+	var bad BadRequest
+	require.ErrorAs(t, prepareNames(p), &bad)
+}

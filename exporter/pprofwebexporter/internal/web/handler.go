@@ -34,16 +34,17 @@ type Settings struct {
 // NewHandler returns the handler of all pages.
 func NewHandler(s Settings) http.Handler {
 	h := &handler{s}
+	g := newGate()
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", h.start)
+	mux.HandleFunc("GET /{$}", g.guard(h.start))
 	mux.HandleFunc("GET /style.css", serveStyle)
 	mux.HandleFunc("GET /profile/{choice}/{$}", h.back)
-	mux.HandleFunc("GET /profile/{choice}/{view}", h.view)
+	mux.HandleFunc("GET /profile/{choice}/{view}", g.guard(h.view))
 	// "download" is where the pages of pprof link to.
 	for _, name := range []string{"download", "profile.pb.gz"} {
 		mux.HandleFunc("GET /profile/{choice}/"+name, h.download)
 	}
-	mux.HandleFunc("GET /profile/{choice}/folded.txt", h.folded)
+	mux.HandleFunc("GET /profile/{choice}/folded.txt", g.guard(h.folded))
 	return guard(newHosts(s.Hosts), s.Refused, mux)
 }
 
@@ -121,11 +122,11 @@ func (h *handler) back(w http.ResponseWriter, r *http.Request) {
 
 // selected is the profile that a request is about; if it is nil, the request has
 // been answered.
-func (h *handler) selected(w http.ResponseWriter, r *http.Request) (window.Choice, *window.Selected) {
+func (h *handler) selected(w http.ResponseWriter, r *http.Request) *window.Selected {
 	c, err := choiceOf(r)
 	if err != nil {
 		h.fail(w, http.StatusBadRequest, err.Error())
-		return c, nil
+		return nil
 	}
 	s, err := window.Select(c, h.Store.Windows())
 	switch {
@@ -135,10 +136,8 @@ func (h *handler) selected(w http.ResponseWriter, r *http.Request) (window.Choic
 		h.fault(w, err)
 	case s == nil:
 		h.fail(w, http.StatusNotFound, "No profile matches this choice. Old windows make room for new ones.")
-	default:
-		return c, s
 	}
-	return c, nil
+	return s
 }
 
 func (h *handler) view(w http.ResponseWriter, r *http.Request) {
@@ -147,7 +146,7 @@ func (h *handler) view(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, http.StatusNotFound, "There is no such page.")
 		return
 	}
-	_, s := h.selected(w, r)
+	s := h.selected(w, r)
 	if s == nil {
 		return
 	}
@@ -181,7 +180,7 @@ func title(s *window.Selected) string {
 }
 
 func (h *handler) download(w http.ResponseWriter, r *http.Request) {
-	_, s := h.selected(w, r)
+	s := h.selected(w, r)
 	if s == nil {
 		return
 	}
@@ -189,7 +188,7 @@ func (h *handler) download(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *handler) folded(w http.ResponseWriter, r *http.Request) {
-	_, s := h.selected(w, r)
+	s := h.selected(w, r)
 	if s == nil {
 		return
 	}

@@ -5,10 +5,13 @@ package web
 
 import (
 	"bytes"
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -346,5 +349,52 @@ func TestValuesHaveUnits(t *testing.T) {
 		{"widgets", 12, "12 widgets"},
 	} {
 		assert.Equal(t, test.want, measure{unit: test.unit}.text(test.value))
+	}
+}
+
+// Pages take memory and time of a collector that has other things to do.
+func TestReadersWaitForEachOther(t *testing.T) {
+	g := newGate()
+	var making, most atomic.Int32
+	release := make(chan struct{})
+	handler := g.guard(func(w http.ResponseWriter, _ *http.Request) {
+		now := making.Add(1)
+		most.Store(max(most.Load(), now))
+		<-release
+		making.Add(-1)
+		w.WriteHeader(http.StatusTeapot)
+		_, _ = w.Write([]byte("made"))
+	})
+	var wg sync.WaitGroup
+	for range 10 {
+		wg.Go(func() {
+			w := httptest.NewRecorder()
+			handler(w, httptest.NewRequest("GET", "/", nil))
+			assert.Equal(t, http.StatusTeapot, w.Code)
+			assert.Equal(t, "made", w.Body.String())
+		})
+	}
+	for range 10 {
+		release <- struct{}{}
+	}
+	wg.Wait()
+	assert.EqualValues(t, 1, most.Load())
+
+	for range maxAnswers {
+		g.answers <- struct{}{}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	w := httptest.NewRecorder()
+	handler(w, httptest.NewRequest("GET", "/", nil).WithContext(ctx))
+	assert.Empty(t, w.Body.String(), "who leaves does not wait")
+}
+
+// A name may come from the symbol table of any user's program.
+func TestNamesOfAnyLength(t *testing.T) {
+	s := newSite(t, []profiletest.Profile{profiletest.CPU(strings.Repeat("p", 1<<20), 1, 1,
+		profiletest.Stack(1, strings.Repeat("a.", 1<<19)), profiletest.Stack(1, strings.Repeat("b::", 1<<19)))})
+	for _, path := range []string{"/", "/profile/all/flamegraph", "/profile/all/top", "/profile/all/peek"} {
+		assert.Less(t, len(s.page(path)), 200_000, path)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/exporter/pprofwebexporter/internal/convert"
 )
 
 // Process is who the samples of a resource are of, as far as its attributes tell.
@@ -25,7 +27,7 @@ func processOf(attributes pcommon.Map) Process {
 		if !ok {
 			return ""
 		}
-		return strings.ToValidUTF8(v.AsString(), "\uFFFD")
+		return convert.Cut(v.AsString())
 	}
 	p := Process{
 		Name: get("process.executable.name"), Path: get("process.executable.path"),

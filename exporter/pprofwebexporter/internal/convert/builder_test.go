@@ -109,6 +109,8 @@ func TestEqualSamplesOfSeveralMessagesAreOne(t *testing.T) {
 	assert.Len(t, got.Mapping, 1)
 	assert.EqualValues(t, 1000, got.TimeNanos)
 	assert.EqualValues(t, 2000+5*profiletest.Second, got.DurationNanos, "from the first to the end of the last")
+	got = build(t, cpu, other, first)
+	assert.Equal(t, []int64{1000, 2000 + 5*profiletest.Second}, []int64{got.TimeNanos, got.DurationNanos}, "in any order")
 }
 
 // folded counts samples by process and functions.
@@ -162,6 +164,17 @@ func TestAServiceOfASampleWins(t *testing.T) {
 	got := build(t, cpu, profiletest.Build(p))
 
 	assert.Equal(t, []string{"of the sample"}, got.Sample[0].Label["service"])
+}
+
+func TestSamplesDoNotShareAttributes(t *testing.T) {
+	p := profiletest.CPU("a", 1, 1, profiletest.Stack(1, "f"), profiletest.Stack(1, "g"))
+	p.Samples[0].Attributes = map[string]any{"thread.name": "first"}
+
+	got := build(t, cpu, profiletest.Build(p))
+
+	require.Len(t, got.Sample, 2)
+	assert.Equal(t, []string{"first"}, got.Sample[0].Label["comm"])
+	assert.NotContains(t, got.Sample[1].Label, "comm")
 }
 
 func TestDeepStacksAreCutAndSaySo(t *testing.T) {

@@ -122,6 +122,12 @@ func TestNoFileIsRead(t *testing.T) {
 		}
 	}
 
+	p := secretive(t, secret)
+	require.NoError(t, prepare(p, ""))
+	for _, m := range p.Mapping {
+		assert.Empty(t, m.BuildID, "the driver would list the directories that a build ID of ../* names")
+	}
+
 	answer, err := drive(Request{View: "source", Profile: secretive(t, secret), Query: url.Values{"f": {"leak"}}})
 	require.NoError(t, err)
 	require.Contains(t, answer.body.String(), "t0psecret", "this test could not fail if no view of pprof read files")

@@ -170,6 +170,8 @@ func (h *handler) view(w http.ResponseWriter, r *http.Request) {
 // title says of whom the profile is.
 func title(s *window.Selected) string {
 	switch {
+	case s.Processes > 1 && s.Programs == 1:
+		return fmt.Sprintf("%s, %d processes", s.Process.Name, s.Processes)
 	case s.Processes > 1:
 		return fmt.Sprintf("%d processes", s.Processes)
 	case s.Process.PID != "":

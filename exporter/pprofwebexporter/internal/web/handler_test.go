@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -134,6 +135,29 @@ func TestTheStartPageNarrowsDown(t *testing.T) {
 	}
 }
 
+func TestProgramsListTheirProcesses(t *testing.T) {
+	var profiles []profiletest.Profile
+	for pid := range 3 {
+		profiles = append(profiles, profiletest.CPU("gzip", pid+10, 100*second, profiletest.Stack(100, "deflate")))
+	}
+	profiles = append(profiles, profiletest.CPU("xz", 20, 100*second, profiletest.Stack(200, "lzma")))
+	s := newSite(t, profiles)
+
+	page := s.page("/?by=program")
+	require.Contains(t, text(page), "gzip 3 processes 60.0% 3 s 0.60")
+	require.Contains(t, text(page), "xz 20 40.0% 2 s 0.40")
+	require.Equal(t, 2, strings.Count(page, `<td class="process">`))
+
+	program := regexp.MustCompile(`program=[0-9a-f]{16}`).FindString(page)
+	processes := s.page("/?" + program)
+	assert.Equal(t, 3, strings.Count(processes, `<td class="process">`))
+	assert.Contains(t, text(processes), "program gzip", "the filter has its name")
+	graph := s.page("/profile/" + program + "/flamegraph")
+	assert.Contains(t, graph, "gzip, 3 processes")
+	assert.Contains(t, graph, "deflate")
+	assert.NotContains(t, graph, "lzma")
+}
+
 func TestBeforeTheFirstWindow(t *testing.T) {
 	s := newSite(t)
 
@@ -158,7 +182,7 @@ func pageLinks(page string) []string {
 // Every link of the start page leads somewhere, and none away from here.
 func TestLinksWork(t *testing.T) {
 	s := busy(t)
-	for _, start := range []string{"/", "/?search=ser&last=60", "/?container=c0ffee0123456789&service=shop"} {
+	for _, start := range []string{"/", "/?by=program", "/?search=ser&last=60", "/?container=c0ffee0123456789&service=shop"} {
 		links := pageLinks(s.page(start))
 		require.Greater(t, len(links), 20)
 		for _, link := range links {
@@ -318,7 +342,7 @@ func TestAPageHasABoundedNumberOfRows(t *testing.T) {
 	page := newSite(t, profiles).page("/")
 
 	assert.Equal(t, maxRows, strings.Count(page, `<td class="process">`))
-	assert.Contains(t, text(page), "5 more processes with less. Search to see them.")
+	assert.Contains(t, text(page), "5 more with less. Search to see them.")
 }
 
 func TestKindsCanBeChosen(t *testing.T) {
@@ -331,6 +355,11 @@ func TestKindsCanBeChosen(t *testing.T) {
 	assert.Contains(t, text(s.page("/")), "10 ms CPU time")
 	assert.Contains(t, text(s.page("/?kind=alloc_space%3Abytes%3A%3A")), "3 MiB alloc_space")
 	assert.Contains(t, s.page(address(window.Choice{Kind: "alloc_space:bytes::"}, "top")), "shop")
+}
+
+func TestEachMomentIsCoveredOnce(t *testing.T) {
+	assert.Zero(t, coverage(nil))
+	assert.EqualValues(t, 35, coverage([]window.Window{{Start: 0, End: 10}, {Start: 5, End: 15}, {Start: 6, End: 8}, {Start: 100, End: 120}}))
 }
 
 func TestValuesHaveUnits(t *testing.T) {

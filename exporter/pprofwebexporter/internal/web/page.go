@@ -4,7 +4,6 @@
 package web
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -31,6 +30,8 @@ type page struct {
 	Timeline timeline
 	Presets  []link
 	Filters  []link
+	// Lists are of processes and of programs.
+	Lists []link
 
 	From, To, Containers, Services, Kinds list
 	Views                                 links
@@ -68,28 +69,18 @@ type option struct {
 	Selected    bool
 }
 
-// row is a process.
-type row struct {
-	window.Process
-	ContainerShort, ContainerAddress string
-	Share, Value, Cores              string
-	Views                            links
-
-	value int64
-}
-
 func newPage(c window.Choice, all []window.Window) page {
 	p := page{Choice: c, Empty: len(all) == 0, Refresh: startAddress(c), Last: c.Values().Get("last")}
 	kinds := window.Kinds(all)
 	kind, ok := c.KindOf(kinds)
 	if !ok {
-		p.Filters = filters(c)
+		p.Filters = filters(c, nil)
 		return p
 	}
 	m := newMeasure(kind)
 	cut := c.Cut(all)
 	covered := coverage(cut)
-	rows, total, chosen := processes(c, kind, cut)
+	rows, total, chosen := rowsOf(c, kind, cut)
 
 	p.Measure = m.name
 	p.Span = span(cut)
@@ -100,7 +91,8 @@ func newPage(c window.Choice, all []window.Window) page {
 	p.Cores = coresText(m, chosen, covered)
 	p.Timeline = newTimeline(c, kind, m, all)
 	p.Presets = presets(c)
-	p.Filters = filters(c)
+	p.Filters = filters(c, rows)
+	p.Lists = lists(c)
 	p.From = list{"from", times(all, c.From, "oldest")}
 	p.To = list{"to", times(all, c.To, "newest")}
 	p.Containers = list{"container", names(all, c.Container, func(p window.Process) string { return p.Container })}
@@ -112,47 +104,6 @@ func newPage(c window.Choice, all []window.Window) page {
 		p.Rows = append(p.Rows, r.show(c, m, total, covered))
 	}
 	return p
-}
-
-// processes are those chosen, the busiest first, with the values of all and of the
-// chosen ones.
-func processes(c window.Choice, kind convert.Kind, cut []window.Window) (rows []row, total, chosen int64) {
-	byKey := map[string]*row{}
-	for s := range window.Shares(cut) {
-		if s.Kind != kind {
-			continue
-		}
-		total = convert.Add(total, s.Value)
-		if !c.Has(s) {
-			continue
-		}
-		chosen = convert.Add(chosen, s.Value)
-		r := byKey[s.Process.Key]
-		if r == nil {
-			r = &row{}
-			byKey[s.Process.Key] = r
-		}
-		r.Process = s.Process // the newest names
-		r.value = convert.Add(r.value, s.Value)
-	}
-	for _, r := range byKey {
-		rows = append(rows, *r)
-	}
-	slices.SortFunc(rows, func(a, b row) int {
-		return cmp.Or(cmp.Compare(b.value, a.value), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Key, b.Key))
-	})
-	return rows, total, chosen
-}
-
-// show fills what readers see.
-func (r row) show(c window.Choice, m measure, total int64, covered time.Duration) row {
-	r.ContainerShort = short(r.Container)
-	ofContainer := c
-	ofContainer.Container = r.Container
-	r.ContainerAddress = startAddress(ofContainer)
-	r.Share, r.Value, r.Cores = percent(r.value, total), m.text(r.value), coresText(m, r.value, covered)
-	r.Views = linksOf(window.Choice{From: c.From, To: c.To, Last: c.Last, Kind: c.Kind, Process: r.Key})
-	return r
 }
 
 // coverage is the time that the windows cover, each moment once.
@@ -192,24 +143,40 @@ func presets(c window.Choice) []link {
 	return out
 }
 
+// lists are the two ways to list what is chosen.
+func lists(c window.Choice) []link {
+	processes, programs := c, c
+	processes.ByProgram, programs.ByProgram = false, true
+	return []link{
+		{"Processes", startAddress(processes), c == processes},
+		{"Programs", startAddress(programs), c == programs},
+	}
+}
+
 // filters are the parts of the choice that narrow it down, with the address of the
 // choice without them.
-func filters(c window.Choice) []link {
+func filters(c window.Choice, rows []row) []link {
 	var out []link
 	for _, part := range []struct {
 		text string
 		of   func(*window.Choice) *string
 	}{
 		{"process", func(c *window.Choice) *string { return &c.Process }},
+		{"program", func(c *window.Choice) *string { return &c.Program }},
 		{"container", func(c *window.Choice) *string { return &c.Container }},
 		{"service", func(c *window.Choice) *string { return &c.Service }},
 		{"name with", func(c *window.Choice) *string { return &c.Search }},
 	} {
 		without := c
 		value := *part.of(&c)
-		if *part.of(&without) = ""; value != "" {
-			out = append(out, link{Text: part.text + " " + short(value), Address: startAddress(without)})
+		*part.of(&without) = ""
+		switch {
+		case value == "":
+			continue
+		case len(rows) > 0 && (value == c.Process || value == c.Program):
+			value = rows[0].Name
 		}
+		out = append(out, link{Text: part.text + " " + short(value), Address: startAddress(without)})
 	}
 	return out
 }

@@ -34,7 +34,8 @@ func TestABatchKnowsWhatItIsAbout(t *testing.T) {
 	require.Len(t, b.Shares, 2)
 	server := b.Shares[0].Process
 	assert.Len(t, server.Key, 16)
-	server.Key = ""
+	assert.Len(t, server.Program, 16)
+	server.Key, server.Program = "", ""
 	assert.Equal(t, window.Process{
 		Name: "server", Path: "/bin/server", PID: "42", Created: "2026-01-02T03:04:05Z", Host: "h",
 		Container: "c", Service: "s", Pod: "p", ServiceInstance: "i",
@@ -54,6 +55,7 @@ func TestProcessesOfOnePIDHaveKeysOfTheirOwn(t *testing.T) {
 
 	assert.Equal(t, b.Shares[0].Process.Key, b.Shares[1].Process.Key)
 	assert.NotEqual(t, b.Shares[0].Process.Key, b.Shares[2].Process.Key)
+	assert.Equal(t, b.Shares[0].Process.Program, b.Shares[2].Process.Program)
 }
 
 func TestWhoHasNoProcessNameIsCalledByWhatThereIs(t *testing.T) {

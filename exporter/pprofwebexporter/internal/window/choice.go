@@ -21,17 +21,21 @@ type Choice struct {
 	Last time.Duration
 	// Kind is the kind's text; "" for the usual one.
 	Kind string
-	// Process is a key.
-	Process, Container, Service string
+	// Process and Program are keys.
+	Process, Program, Container, Service string
 	// Search is a part of a name.
 	Search string
+	// ByProgram lists programs, not processes.
+	ByProgram bool
 }
+
+const byProgram = "program"
 
 // ParseChoice reads what Values wrote.
 func ParseChoice(v url.Values) (Choice, error) {
 	c := Choice{
-		Kind: v.Get("kind"), Process: v.Get("process"), Container: v.Get("container"),
-		Service: v.Get("service"), Search: v.Get("search"),
+		Kind: v.Get("kind"), Process: v.Get("process"), Program: v.Get("program"), Container: v.Get("container"),
+		Service: v.Get("service"), Search: v.Get("search"), ByProgram: v.Get("by") == byProgram,
 	}
 	var last int64
 	for _, number := range []struct {
@@ -75,9 +79,13 @@ func (c Choice) Values() url.Values {
 	number("last", int64(c.Last/time.Second))
 	text("kind", c.Kind)
 	text("process", c.Process)
+	text("program", c.Program)
 	text("container", c.Container)
 	text("service", c.Service)
 	text("search", c.Search)
+	if c.ByProgram {
+		v.Set("by", byProgram)
+	}
 	return v
 }
 
@@ -95,6 +103,7 @@ func (c Choice) Cut(all []Window) []Window {
 // Has tells whether the choice includes a share. The kind is looked at elsewhere.
 func (c Choice) Has(s Share) bool {
 	return (c.Process == "" || c.Process == s.Process.Key) &&
+		(c.Program == "" || c.Program == s.Process.Program) &&
 		(c.Container == "" || c.Container == s.Process.Container) &&
 		(c.Service == "" || c.Service == s.Process.Service) &&
 		s.Process.Matches(c.Search)

@@ -23,8 +23,9 @@ func TestAChoiceSurvivesAnAddress(t *testing.T) {
 			From: rapid.Int64Min(0).Draw(t, "from"), To: rapid.Int64Min(0).Draw(t, "to"),
 			Last:    time.Duration(rapid.Int64Range(0, 100_000).Draw(t, "last")) * time.Second,
 			Kind:    rapid.String().Draw(t, "kind"),
-			Process: rapid.String().Draw(t, "process"), Container: rapid.String().Draw(t, "container"),
+			Process: rapid.String().Draw(t, "process"), Program: rapid.String().Draw(t, "program"), Container: rapid.String().Draw(t, "container"),
 			Service: rapid.String().Draw(t, "service"), Search: rapid.String().Draw(t, "search"),
+			ByProgram: rapid.Bool().Draw(t, "by program"),
 		}
 		values, err := url.ParseQuery(want.Values().Encode())
 		require.NoError(t, err)
@@ -79,13 +80,13 @@ func TestPartsOfAChoiceNarrowItDown(t *testing.T) {
 	p.Attributes["container.id"], p.Attributes["service.name"] = "c0ffee", "shop"
 	share := batch(t, p).Shares[0]
 	for _, c := range []window.Choice{
-		{}, {Process: share.Process.Key}, {Container: "c0ffee"}, {Service: "shop"}, {Search: "SERV"}, {Search: "42"},
+		{}, {Process: share.Process.Key}, {Program: share.Process.Program}, {Container: "c0ffee"}, {Service: "shop"}, {Search: "SERV"}, {Search: "42"},
 		{Search: "ffee"}, {Search: "sho"}, {Container: "c0ffee", Service: "shop", Search: "server"},
 	} {
 		assert.True(t, c.Has(share), "%+v", c)
 	}
 	for _, c := range []window.Choice{
-		{Process: "other"}, {Container: "c0ffe"}, {Service: "sho"}, {Search: "servers"}, {Container: "c0ffee", Service: "bank"},
+		{Process: "other"}, {Program: "other"}, {Process: share.Process.Program}, {Container: "c0ffe"}, {Service: "sho"}, {Search: "servers"}, {Container: "c0ffee", Service: "bank"},
 	} {
 		assert.False(t, c.Has(share), "%+v", c)
 	}
@@ -129,7 +130,7 @@ func TestAProfileOfAChoice(t *testing.T) {
 
 	selected, err = window.Select(window.Choice{}, s.Windows())
 	require.NoError(t, err)
-	assert.Equal(t, 2, selected.Processes)
+	assert.Equal(t, []int{2, 2}, []int{selected.Processes, selected.Programs})
 	for _, c := range []window.Choice{{Search: "nobody"}, {Kind: "nothing"}, {From: 1000}} {
 		selected, err = window.Select(c, s.Windows())
 		require.NoError(t, err)

@@ -15,8 +15,9 @@ import (
 
 // Process is who the samples of a resource are of, as far as its attributes tell.
 type Process struct {
-	// Key is the same in every window for the same process only.
-	Key                                      string
+	// Key is the same in every window for the same process only, Program for all
+	// that run the same file in the same container or service.
+	Key, Program                             string
 	Name, Path, PID, Created, Host           string
 	Container, Service, Pod, ServiceInstance string
 }
@@ -35,17 +36,18 @@ func processOf(attributes pcommon.Map) Process {
 		Container: get("container.id"), Service: get("service.name"), Pod: get("k8s.pod.name"),
 		ServiceInstance: get("service.instance.id"),
 	}
-	p.Key = p.key()
+	p.Key = key(p.Host, p.PID, p.Created, p.Name, p.Container, p.Service, p.ServiceInstance)
+	p.Program = key(p.Host, p.Name, p.Path, p.Container, p.Service)
 	if p.Name == "" {
 		p.Name = p.fallback()
 	}
 	return p
 }
 
-// key identifies the process. The hash keeps addresses short.
-func (p Process) key() string {
+// key is the same for the same texts only. A hash keeps addresses short.
+func key(texts ...string) string {
 	h := sha256.New()
-	for _, s := range []string{p.Host, p.PID, p.Created, p.Name, p.Container, p.Service, p.ServiceInstance} {
+	for _, s := range texts {
 		h.Write([]byte(s))
 		h.Write([]byte{0})
 	}
@@ -74,6 +76,6 @@ func (p Process) Matches(search string) bool {
 }
 
 func (p Process) size() int {
-	return len(p.Key) + len(p.Name) + len(p.Path) + len(p.PID) + len(p.Created) + len(p.Host) +
+	return len(p.Key) + len(p.Program) + len(p.Name) + len(p.Path) + len(p.PID) + len(p.Created) + len(p.Host) +
 		len(p.Container) + len(p.Service) + len(p.Pod) + len(p.ServiceInstance)
 }

@@ -17,9 +17,9 @@ import (
 // Selected is the profile of a choice.
 type Selected struct {
 	Profile *profile.Profile
-	// Processes is how many are in it, and Process one of them.
-	Processes int
-	Process   Process
+	// Processes and Programs are how many are in it, and Process is one of them.
+	Processes, Programs int
+	Process             Process
 }
 
 // Select adds up what is chosen of all windows. It is nil if there is nothing.
@@ -41,9 +41,11 @@ func Select(c Choice, all []Window) (*Selected, error) {
 		return nil, nil
 	}
 	s := &Selected{Profile: builder.Profile(), Processes: len(processes)}
+	programs := map[string]bool{}
 	for _, s.Process = range processes {
-		break
+		programs[s.Process.Program] = true
 	}
+	s.Programs = len(programs)
 	return s, nil
 }
 

@@ -88,8 +88,7 @@ func (s *Store) Windows() []Window {
 	defer s.mu.Unlock()
 	out := make([]Window, len(s.windows))
 	for i, w := range s.windows {
-		// Clipped: what is appended later lies elsewhere.
-		out[i] = Window{w.Start, w.End, slices.Clip(w.Batches)}
+		out[i] = *w // what is appended later lies behind the end of this slice
 	}
 	slices.SortStableFunc(out, func(a, b Window) int { return cmp.Compare(a.Start, b.Start) })
 	return out

@@ -6,8 +6,10 @@ TOOLS := bin/tools
 OCB := $(TOOLS)/builder
 COLLECTOR := otelcol-ebpf-profiler
 RUN_FOR ?= 15s
+# How long each program of test/stacks is profiled, and how often.
+STACKS ?= -for 30s -hz 99 -runtimes -update
 # Tests that are not run by default, to be checked like the others.
-TAGS := e2e,vm,model
+TAGS := e2e,vm,model,stacks
 # Modules of their own beside the root; internal/tools has nothing to test.
 MODULES := $(patsubst %/go.mod,%,$(shell find test exporter -name go.mod 2>/dev/null | sort))
 GO_FILES = $(shell find . -name '*.go' -not -path './_*')
@@ -16,7 +18,7 @@ in-each = @set -e; for m in . $(MODULES); do echo "$$m: go $(1)"; (cd $$m && $(G
 
 .DEFAULT_GOAL := help
 .PHONY: help run build build-contrib build-e2e generate check-generated check-tidy fmt check-fmt vet \
-	staticcheck lint-imports lint test-needs test test-race test-e2e test-model test-kernels simulate cross bench bench-host clean
+	staticcheck lint-imports lint test-needs test-needs-stacks test test-race test-e2e test-stacks test-model test-kernels simulate cross bench bench-host clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,6 +91,12 @@ simulate: ## Write what the simulation finds into docs/watermark.md
 
 test-e2e: build-e2e ## Run the collector from end to end (root)
 	$(GO) test -count=1 -v -tags e2e ./test/e2e/...
+
+test-needs-stacks:
+	@internal/tools/test-needs.sh stacks
+
+test-stacks: test-needs-stacks ## Compare stacks of known programs frame by frame, some 20 min (root): docs/stacks.md
+	$(GO) test -count=1 -v -timeout 60m -tags stacks ./test/stacks -args $(STACKS)
 
 test-model: ## Check the models of the watermark and of process identity with SPIN (some 6 min)
 	$(GO) test -count=1 -v -timeout 30m -tags model ./test/model

@@ -324,6 +324,7 @@ const struct wire_region *unused_region __attribute__((unused));
 const struct wire_row *unused_row __attribute__((unused));
 const enum wire_cfa *unused_cfa __attribute__((unused));
 const enum wire_place *unused_place __attribute__((unused));
+const enum wire_leap *unused_leap __attribute__((unused));
 const struct wire_lifecycle *unused_lifecycle __attribute__((unused));
 const enum wire_kind *unused_kind __attribute__((unused));
 const enum wire_user_stack *unused_user_stack __attribute__((unused));

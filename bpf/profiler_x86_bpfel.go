@@ -25,6 +25,8 @@ type ProfilerWalk struct {
 	Sp      uint64
 	Fp      uint64
 	Lr      uint64
+	At      uint64
+	Called  uint64
 	Regions struct {
 		_     structs.HostLayout
 		Chunk uint32
@@ -35,8 +37,8 @@ type ProfilerWalk struct {
 	UserFrames   uint32
 	End          uint8
 	Exact        uint8
-	Switched     uint8
-	_            [1]byte
+	Guess        uint8
+	Leapt        uint8
 }
 
 type ProfilerWireCfa uint32
@@ -87,6 +89,14 @@ const (
 	ProfilerWireKindKIND_FREE   ProfilerWireKind = 4
 )
 
+type ProfilerWireLeap uint32
+
+const (
+	ProfilerWireLeapLEAP_NONE   ProfilerWireLeap = 0
+	ProfilerWireLeapLEAP_SIGNAL ProfilerWireLeap = 1
+	ProfilerWireLeapLEAP_SWITCH ProfilerWireLeap = 2
+)
+
 type ProfilerWireLifecycle struct {
 	_                structs.HostLayout
 	Head             ProfilerWireHead
@@ -128,7 +138,7 @@ type ProfilerWireRule struct {
 	Cfa       uint8
 	Fp        uint8
 	Ra        uint8
-	Signal    uint8
+	Leap      uint8
 	CfaOffset int32
 	FpOffset  int32
 	RaOffset  int32
@@ -193,6 +203,7 @@ const (
 	ProfilerVarSpareRing         = "spare_ring"
 	ProfilerVarUnusedCfa         = "unused_cfa"
 	ProfilerVarUnusedKind        = "unused_kind"
+	ProfilerVarUnusedLeap        = "unused_leap"
 	ProfilerVarUnusedLifecycle   = "unused_lifecycle"
 	ProfilerVarUnusedPlace       = "unused_place"
 	ProfilerVarUnusedRegion      = "unused_region"
@@ -277,6 +288,7 @@ type ProfilerVariableSpecs struct {
 	SpareRing       *ebpf.VariableSpec `ebpf:"spare_ring"`
 	UnusedCfa       *ebpf.VariableSpec `ebpf:"unused_cfa"`
 	UnusedKind      *ebpf.VariableSpec `ebpf:"unused_kind"`
+	UnusedLeap      *ebpf.VariableSpec `ebpf:"unused_leap"`
 	UnusedLifecycle *ebpf.VariableSpec `ebpf:"unused_lifecycle"`
 	UnusedPlace     *ebpf.VariableSpec `ebpf:"unused_place"`
 	UnusedRegion    *ebpf.VariableSpec `ebpf:"unused_region"`
@@ -339,6 +351,7 @@ type ProfilerVariables struct {
 	SpareRing       *ebpf.Variable `ebpf:"spare_ring"`
 	UnusedCfa       *ebpf.Variable `ebpf:"unused_cfa"`
 	UnusedKind      *ebpf.Variable `ebpf:"unused_kind"`
+	UnusedLeap      *ebpf.Variable `ebpf:"unused_leap"`
 	UnusedLifecycle *ebpf.Variable `ebpf:"unused_lifecycle"`
 	UnusedPlace     *ebpf.Variable `ebpf:"unused_place"`
 	UnusedRegion    *ebpf.Variable `ebpf:"unused_region"`

@@ -77,11 +77,14 @@ struct regions {
 
 struct walk {
 	__u64 ip, sp, fp, lr;
+	__u64 at; /* an address in the instruction that the frame was left at */
+	__u64 called; /* where the call leads that a frame pointer led to; 0: not asked */
 	struct regions regions;
 	__u32 kernel_frames, user_frames;
 	__u8 end;
 	__u8 exact; /* ip was interrupted there; else it is behind a call */
-	__u8 switched; /* to another stack, behind a signal handler */
+	__u8 guess; /* a frame pointer leads from code without a rule */
+	__u8 leapt; /* which leaps led to a frame that is not above the one before */
 };
 
 static __always_inline struct chunk *chunk_of(__u32 index)
@@ -197,7 +200,7 @@ static __always_inline int load_user(__u64 address, __u64 *value)
 }
 
 /* Where the caller's stack pointer is. Returns how the walk ends, or USER_TAKEN. */
-static __always_inline enum wire_user_stack cfa_of(struct walk *w, struct wire_rule *rule, __u64 *cfa)
+static __always_inline enum wire_user_stack cfa_of(struct walk *w, const volatile struct wire_rule *rule, __u64 *cfa)
 {
 	__u64 offset = (__s64)rule->cfa_offset;
 
@@ -253,24 +256,14 @@ static __always_inline enum wire_user_stack locate(struct walk *w, __u8 place, _
 	}
 }
 
-/* What code without tables is taken to have: Go, and what is made at run time. */
-static __always_inline void frame_pointer_rule(struct wire_rule *rule)
-{
-	*rule = (struct wire_rule){
-		.cfa = CFA_FP, .cfa_offset = 16,
-		.fp = PLACE_AT_CFA, .fp_offset = -16,
-		.ra = PLACE_AT_CFA, .ra_offset = -8,
-	};
-}
-
-/* Whether the frame at cfa may be that of the caller: stacks change once at most. */
-static __always_inline int is_above(struct walk *w, __u64 cfa, __u8 signal)
+/* Whether the frame at cfa may be that of the caller: each leap is taken once at most. */
+static __always_inline int is_above(struct walk *w, __u64 cfa, __u8 leap)
 {
 	if (cfa > w->sp)
 		return 1;
-	if (!signal || w->switched)
+	if (!leap || w->leapt & leap)
 		return 0;
-	w->switched = 1;
+	w->leapt |= leap;
 	return 1;
 }
 
@@ -297,11 +290,12 @@ static __always_inline int leave_handler(struct walk *w, enum wire_user_stack *e
 
 	if (load_user(w->sp + SIGFRAME_FPSIMD, &header) || header != FPSIMD_HEADER)
 		return 0;
+	w->at = w->ip; /* no call is before it */
 	*end = USER_UNREADABLE;
 	if (bpf_probe_read_user(&saved, sizeof(saved), (void *)(w->sp + SIGFRAME_FP)))
 		return 1;
 	*end = USER_BAD_FRAME;
-	if (!is_above(w, saved.sp, 1) || saved.pc < MIN_ADDRESS || saved.pc >= MAX_ADDRESS)
+	if (!is_above(w, saved.sp, LEAP_SIGNAL) || saved.pc < MIN_ADDRESS || saved.pc >= MAX_ADDRESS)
 		return 1;
 	*end = USER_TAKEN;
 	w->ip = saved.pc;
@@ -315,46 +309,102 @@ static __always_inline int leave_handler(struct walk *w, enum wire_user_stack *e
 #define leave_handler(w, end) 0
 #endif
 
-/* Goes to the caller's frame. Returns how the walk ends, or USER_TAKEN. */
-static __always_inline int step(struct walk *w)
+/* Where the call before a return address leads. 0: not known, -1: there is none. */
+static __always_inline __u64 call_before(__u64 ip)
 {
-	__u64 address, cfa = 0, ip = 0, fp = 0;
-	struct wire_region region = {};
-	struct wire_rule rule = {};
-	struct wire_rule *known;
-	enum wire_user_stack end;
-	__u32 index = 0;
-	int mapped;
+#if defined(__TARGET_ARCH_x86)
+	__u64 none = -1;
+	__u8 code[8];
 
-	address = w->exact ? w->ip : w->ip - 1;
-	mapped = !find_region(&w->regions, address, &region);
-	if (mapped)
-		index = find_rule(&region, address);
+	if (bpf_probe_read_user(code, sizeof(code), (void *)(ip - sizeof(code))))
+		return -1;
+	if (code[3] == 0xe8) /* with the distance to go */
+		return ip + (__s32)(code[4] | code[5] << 8 | code[6] << 16 | (__u32)code[7] << 24);
+	/* Through a register or memory: ff /2, with up to five bytes of address. */
+	for (int i = 1; i < 7; i++) {
+		__u64 other = (code[i] ^ 0xff) | ((code[i + 1] & 0x38) ^ 0x10);
+
+		none &= -(__u64)!!other;
+		hide(none);
+	}
+	return none;
+#elif defined(__TARGET_ARCH_arm64)
+	__u32 code;
+
+	if (bpf_probe_read_user(&code, sizeof(code), (void *)(ip - sizeof(code))))
+		return -1;
+	if (code >> 26 == 0x25) /* bl */
+		return ip - 4 + ((__s64)((__u64)code << 38) >> 36);
+	return code >> 25 == 0x6b ? 0 : -1; /* blr, and with a signature */
+#endif
+}
+
+/* What is known of the code at an address. */
+struct code {
+	__u32 rule;
+	__u8 mapped;
+	__u64 rows; /* of its file; 0: it is in none with a table */
+};
+
+static __always_inline void look_up(struct walk *w, __u64 address, struct code *code)
+{
+	struct wire_region region = {};
+
+	code->mapped = !find_region(&w->regions, address, &region);
+	code->rows = region.rows;
+	code->rule = find_rule(&region, address);
+	hide(code->rule);
+}
+
+/*
+ * Code that has no rule may use the frame pointer otherwise. Where one led from it, the
+ * call has to lead to code without rules or to a stub: not to this very function, which
+ * may have been jumped to.
+ */
+static __always_inline int may_be_called(struct code *code)
+{
+	struct wire_rule *rule = bpf_map_lookup_elem(&rules, &code->rule);
+
+	return !code->mapped || (rule && (rule->cfa == CFA_NO_INFO || rule->cfa == CFA_PLT));
+}
+
+/* Goes to the caller's frame. Returns how the walk ends, or USER_TAKEN. */
+static __always_inline int step(struct walk *w, struct code *code)
+{
+	__u64 cfa = 0, ip = 0, fp = 0;
+	/* Read where it is used: the verifier is not to remember what it was compared to. */
+	const volatile struct wire_rule *rule;
+	enum wire_user_stack end;
+	__u32 index = code->rule;
+
 	if (!index && leave_handler(w, &end))
 		return end;
-	if (!mapped && w->user_frames > 1)
+	if (!code->mapped && w->user_frames > 1)
 		return USER_UNMAPPED;
-	known = bpf_map_lookup_elem(&rules, &index);
-	if (!known)
+	rule = bpf_map_lookup_elem(&rules, &index);
+	if (!rule)
 		return USER_FAILED;
-	rule = *known;
-	if (rule.cfa == CFA_NO_INFO) {
+	w->guess = rule->cfa == CFA_NO_INFO;
+	if (w->guess) {
 		if (w->fp < w->sp || w->fp & 7)
 			return USER_NO_TABLE;
-		frame_pointer_rule(&rule);
+		index = RULE_FRAME_POINTERS;
+		rule = bpf_map_lookup_elem(&rules, &index);
+		if (!rule)
+			return USER_FAILED;
 	}
-	if (rule.ra == PLACE_UNDEFINED)
+	if (rule->ra == PLACE_UNDEFINED || (rule->leap == LEAP_SWITCH && !w->fp))
 		return USER_COMPLETE;
-	end = cfa_of(w, &rule, &cfa);
+	end = cfa_of(w, rule, &cfa);
 	if (end != USER_TAKEN)
 		return end;
 	/* A function that has its return address in a register may have no frame at all. */
-	if (!(cfa == w->sp && rule.ra == PLACE_IN_LR) && !is_above(w, cfa, rule.signal))
+	if (!(cfa == w->sp && rule->ra == PLACE_IN_LR) && !is_above(w, cfa, rule->leap))
 		return USER_BAD_FRAME;
-	end = locate(w, rule.ra, rule.ra_offset, cfa, w->lr, &ip);
+	end = locate(w, rule->ra, rule->ra_offset, cfa, w->lr, &ip);
 	if (end != USER_TAKEN)
 		return end;
-	end = locate(w, rule.fp, rule.fp_offset, cfa, w->fp, &fp);
+	end = locate(w, rule->fp, rule->fp_offset, cfa, w->fp, &fp);
 	if (end == USER_UNSUPPORTED)
 		fp = 0; /* most frames up do well without */
 	else if (end != USER_TAKEN)
@@ -366,20 +416,47 @@ static __always_inline int step(struct walk *w)
 		return USER_COMPLETE; /* where threads start, by convention */
 	if (ip < MIN_ADDRESS || ip >= MAX_ADDRESS)
 		return USER_BAD_FRAME;
+	if (w->guess && code->rows) { /* interpreters return to code that called nothing */
+		w->called = call_before(ip);
+		if (w->called == -1ULL)
+			return USER_NO_TABLE;
+	}
+	w->exact = rule->leap == LEAP_SIGNAL;
+	if (w->exact)
+		w->at = w->ip; /* where a handler returns to: no call is before it */
 	w->ip = ip;
 	w->sp = cfa;
 	w->fp = fp;
 	w->lr = 0;
-	w->exact = rule.signal;
 	return USER_TAKEN;
 }
 
-/* Writes a frame down and goes to the next. Returns whether that was the last one. */
+/*
+ * Writes a frame down and goes to the next, or looks at the call that one was left by.
+ * Returns whether that was all.
+ */
 static __always_inline int walk_frame(struct walk *w)
 {
 	struct wire_sample *sample;
+	__u64 address, called;
 	__u32 zero = 0, n;
+	struct code code;
+	__u64 *frame;
 
+	/* A return address is behind the call, which may be the last of a function. */
+	w->at = w->exact ? w->ip : w->ip - 1;
+	called = w->called;
+	address = called ? called : w->at;
+	hide(address);
+	look_up(w, address, &code);
+	hide(called);
+	if (called) {
+		w->called = 0;
+		if (may_be_called(&code))
+			return 0;
+		w->end = USER_NO_TABLE;
+		return 1;
+	}
 	sample = bpf_map_lookup_elem(&scratch, &zero);
 	if (!sample)
 		return 1;
@@ -388,9 +465,11 @@ static __always_inline int walk_frame(struct walk *w)
 		w->end = USER_TRUNCATED;
 		return 1;
 	}
-	sample->frames[n] = w->ip;
+	frame = &sample->frames[n];
+	barrier_var(frame); /* which the verifier knows, n it may not after the step */
 	w->user_frames++;
-	w->end = step(w);
+	w->end = step(w, &code);
+	*frame = w->at;
 	return w->end != USER_TAKEN;
 }
 
@@ -423,7 +502,8 @@ static __always_inline int begin_walk(struct walk *w, struct wire_sample *sample
 	w->user_frames = 0;
 	w->end = USER_TRUNCATED;
 	w->exact = 1;
-	w->switched = 0;
+	w->leapt = 0;
+	w->called = 0;
 	return 1;
 }
 
@@ -448,7 +528,7 @@ static __always_inline int walk_user_stack(struct wire_sample *sample)
 
 	if (!begin_walk(&w, sample))
 		return 0;
-	bpf_loop(MAX_USER_FRAMES + 1, walk_in_loop, &w, 0);
+	bpf_loop(2 * MAX_USER_FRAMES + 1, walk_in_loop, &w, 0);
 	end_walk(&w, sample);
 	return 1;
 }

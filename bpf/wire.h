@@ -58,7 +58,11 @@ struct wire_head {
 	char comm[16];
 };
 
-/* Kernel frames first, then user frames, each innermost first, or words of a copy. */
+/*
+ * Kernel frames first, then user frames, each innermost first, or words of a copy. Where
+ * tables led, an address in the instruction of each frame; else return addresses, but for
+ * the first.
+ */
 struct wire_sample {
 	struct wire_head head;
 	__u32 tid; /* the kernel's pid */
@@ -114,17 +118,28 @@ enum wire_place {
 	PLACE_UNDEFINED,
 };
 
+/* Where the caller's frame may be elsewhere. Bits. */
+enum wire_leap {
+	LEAP_NONE,
+	LEAP_SIGNAL, /* the caller was interrupted */
+	LEAP_SWITCH, /* the function changes the stack */
+};
+
 struct wire_rule {
 	__u8 cfa;
 	__u8 fp;
 	__u8 ra;
-	__u8 signal;
+	__u8 leap;
 	__s32 cfa_offset;
 	__s32 fp_offset;
 	__s32 ra_offset;
 };
 
-/* Holds from an offset up to the next row's. Rule 0 is that there is none. */
+/* Rules that stay, see internal/source/rules.go. */
+#define RULE_NONE 0
+#define RULE_FRAME_POINTERS 2
+
+/* Holds from an offset up to the next row's. */
 struct wire_row {
 	__u32 offset; /* from the base of the region */
 	__u32 rule;

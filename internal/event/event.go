@@ -103,8 +103,9 @@ type Sample struct {
 	// Worker is set for tasks that never run user code (kthreads, io workers).
 	Worker    bool
 	UserStack UserStack
-	// Kernel and User hold instruction addresses, innermost first. They alias
-	// the Batch or buffer that holds the sample.
+	// Kernel and User hold an address in the instruction of each frame, innermost
+	// first: of callers in the call, not behind it. They alias the Batch or buffer
+	// that holds the sample.
 	Kernel, User []uint64
 }
 

@@ -39,6 +39,17 @@ func FuzzRead(f *testing.F) {
 		if err == nil {
 			checkTable(t, got, len(table)+len(memory))
 		}
+		spans, last := 0, uint64(0)
+		err = Spans(Input{Table: table, Address: tableAddr, Text: text}, func(s Span) error {
+			if spans++; s.Start >= s.End || s.Start < last || s.Size < 0 {
+				t.Fatalf("%+v behind %#x", s, last)
+			}
+			last = s.End
+			return nil
+		})
+		if spans > len(table) {
+			t.Fatal(spans, "spans", err)
+		}
 	})
 }
 

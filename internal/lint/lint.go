@@ -34,7 +34,7 @@ var pure = map[string][]string{
 	"internal/process":   {"internal/event"},
 	"internal/profile":   {"internal/event"},
 	"internal/symbol":    {"internal/elffile", "internal/event", "internal/gosymbol"},
-	"internal/unwind":    {"internal/elffile", "internal/event"},
+	"internal/unwind":    {"internal/elffile", "internal/event", "internal/gosymbol"},
 	"internal/watermark": {"internal/event"},
 }
 

@@ -103,32 +103,32 @@ func (c *copies) walk(life *process.Life, s *event.Sample) (frames []uint64, end
 		return nil, event.UserFailed, true
 	}
 	whole = true
-	c.frames, end = stack.Walk(unwind.Native(), func(address uint64) (unwind.Rule, bool) {
+	c.frames, end = stack.Walk(unwind.Native(), func(address uint64) (unwind.Rule, unwind.Code) {
 		m := life.Find(address, s.KTime)
 		if m == nil {
 			whole = whole && life.Version() != 0
-			return unwind.NoInfo, false
+			return unwind.NoInfo, unwind.CodeUnknown
 		}
-		rule, known := c.find(m, life, address)
+		rule, code, known := c.find(m, life, address)
 		whole = whole && known
-		return rule, true
+		return rule, code
 	}, c.frames[:0])
 	return c.frames, end, whole
 }
 
 // find returns the rule at an address of a mapping. It is not known if the table of the
 // file is on its way.
-func (c *copies) find(m *event.Mapping, life *process.Life, address uint64) (rule unwind.Rule, known bool) {
+func (c *copies) find(m *event.Mapping, life *process.Life, address uint64) (rule unwind.Rule, code unwind.Code, known bool) {
 	id := c.code.id(m)
 	file, ok := c.code.tables.get(id)
 	if !ok {
-		return unwind.NoInfo, c.code.isAbsent(id) || !c.code.want(id, m, life)
+		return unwind.NoInfo, unwind.CodeBare, c.code.isAbsent(id) || !c.code.want(id, m, life)
 	}
 	bias := file.bias(m)
 	for _, p := range file.pieces {
 		if offset, ok := p.Holds(address, bias); ok {
-			return c.rule(p, offset), true
+			return c.rule(p, offset), unwind.CodeOfTable, true
 		}
 	}
-	return unwind.NoInfo, true
+	return unwind.NoInfo, unwind.CodeBare, true
 }

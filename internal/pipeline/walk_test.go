@@ -9,7 +9,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
-	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/profile"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/unwind"
 )
 
@@ -160,25 +159,6 @@ func TestOnlyTheImageThatRunsIsPublished(t *testing.T) {
 	require.Empty(t, walks.Spaces)
 	require.Empty(t, walks.Over)
 	require.Empty(t, p.walk.waiting)
-}
-
-// A call may be the last instruction of what is mapped: its return address lies behind.
-func TestACallerIsWhereItsCallIs(t *testing.T) {
-	p := startWalked(t)
-	s := sample(1100*ms, 7, 0x10010, 0x20000)
-	s.Proc, s.Generation = walked, 1
-	p.Batch(batch(s))
-	closed := p.Flush(1200 * ms)
-	require.Len(t, closed, 1)
-	for b := range closed[0].Batches(profile.Settings{Period: 1, MaxBatchBytes: 1 << 20}, closed[0]) {
-		d, addresses := b.Profiles.Dictionary(), []uint64{}
-		for _, l := range d.LocationTable().All() {
-			if d.StringTable().At(int(d.MappingTable().At(int(l.MappingIndex())).FilenameStrindex())) == "/bin/x" {
-				addresses = append(addresses, l.Address())
-			}
-		}
-		require.Equal(t, []uint64{0x10, 0xffff}, addresses)
-	}
 }
 
 func TestNothingIsPublishedWhereTheKernelCannotWalk(t *testing.T) {

@@ -75,23 +75,14 @@ func newWindow(c *code, j *jit, start, end event.KTime) *window {
 // mapping that is known.
 func (w *window) add(life *process.Life, owner *profile.Owner, s *event.Sample) bool {
 	w.stack = w.stack[:0]
-	for i, address := range s.Kernel {
-		w.stack = append(w.stack, profile.Frame{Binary: kernel, Offset: instruction(i, address)})
+	for _, address := range s.Kernel {
+		w.stack = append(w.stack, profile.Frame{Binary: kernel, Offset: address})
 	}
-	for i, address := range s.User {
-		w.stack = append(w.stack, w.frame(life, s.KTime, instruction(i, address)))
+	for _, address := range s.User {
+		w.stack = append(w.stack, w.frame(life, s.KTime, address))
 	}
 	w.Add(owner, string(s.Comm[:s.Comm.Len()]), s.KTime, w.stack)
 	return len(s.User) == 0 || w.stack[len(s.Kernel)].Binary != unmapped
-}
-
-// instruction is an address in the instruction that a frame is at. That of a caller is
-// behind its call, which may be the last instruction of its function.
-func instruction(frame int, address uint64) uint64 {
-	if frame > 0 {
-		return address - min(address, 1)
-	}
-	return address
 }
 
 func (w *window) frame(life *process.Life, k event.KTime, address uint64) profile.Frame {

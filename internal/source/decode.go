@@ -77,6 +77,10 @@ func decodeSample(record []byte, cpu uint32, batch *event.Batch) bool {
 	// The capacity ends with each stack: nobody appends into the next one. When
 	// Frames grows, earlier stacks keep the memory they had.
 	stack := batch.Frames[from:len(batch.Frames):len(batch.Frames)]
+	toCalls(stack[:kernel])
+	if end := event.UserStack(record[atUserStack]); end < event.UserComplete {
+		toCalls(stack[kernel:])
+	}
 	batch.Samples = append(batch.Samples, event.Sample{
 		KTime:      event.KTime(host.Uint64(record[atKTime:])),
 		Proc:       decodeProc(record),
@@ -90,6 +94,14 @@ func decodeSample(record []byte, cpu uint32, batch *event.Batch) bool {
 		User:       stack[kernel:],
 	})
 	return true
+}
+
+// toCalls changes return addresses, which all but the first are, to addresses in their
+// calls: they lie behind the call, which may be the last instruction of a function.
+func toCalls(stack []uint64) {
+	for i := 1; i < len(stack); i++ {
+		stack[i] -= min(stack[i], 1)
+	}
 }
 
 func decodeLifecycle(record []byte, batch *event.Batch) bool {

@@ -99,7 +99,7 @@ func head(kind bpf.ProfilerWireKind) bpf.ProfilerWireHead {
 
 func TestDecodeSample(t *testing.T) {
 	wire := bpf.ProfilerWireSample{Head: head(bpf.ProfilerWireKindKIND_SAMPLE), Tid: 55, KernelFrames: 1, UserFrames: 2}
-	wire.Frames[0], wire.Frames[1], wire.Frames[2] = 101, 102, 103
+	wire.Frames[0], wire.Frames[1], wire.Frames[2] = 101, 102, 104
 	record := bytesOf(&wire, uintptr(sampleSize)+24)
 	var b event.Batch
 	require.True(t, decode(record, 7, &b))
@@ -111,6 +111,24 @@ func TestDecodeSample(t *testing.T) {
 	require.False(t, decode(record[:len(record)-1], 7, &b), "a frame is cut off")
 	wire.KernelFrames = 0xffff
 	require.False(t, decode(record, 7, &b), "more frames than a record holds")
+}
+
+// A return address is behind the call, which may be the last instruction of its
+// function. The walk by tables says where the calls are.
+func TestCallersAreWhereTheirCallsAre(t *testing.T) {
+	for end := range event.UserStacks {
+		wire := bpf.ProfilerWireSample{Head: head(bpf.ProfilerWireKindKIND_SAMPLE), KernelFrames: 2, UserFrames: 3}
+		wire.Head.UserStack = uint8(end)
+		copy(wire.Frames[:], []uint64{101, 201, 301, 401, 0})
+		var b event.Batch
+		require.True(t, decode(bytesOf(&wire, uintptr(sampleSize)+40), 0, &b))
+		require.Equal(t, []uint64{101, 200}, b.Samples[0].Kernel)
+		if end < event.UserComplete {
+			require.Equal(t, []uint64{301, 400, 0}, b.Samples[0].User, end)
+		} else {
+			require.Equal(t, []uint64{301, 401, 0}, b.Samples[0].User, end)
+		}
+	}
 }
 
 func TestDecodeLifecycle(t *testing.T) {

@@ -161,7 +161,7 @@ func framesOf(s *event.Sample) []uint64 {
 		return s.User
 	}
 	stack, _ := unwind.CopyOf(s.User)
-	frames, _ := stack.Walk(unwind.Native(), func(uint64) (unwind.Rule, bool) { return unwind.NoInfo, true }, nil)
+	frames, _ := stack.Walk(unwind.Native(), func(uint64) (unwind.Rule, unwind.Code) { return unwind.NoInfo, unwind.CodeBare }, nil)
 	return frames
 }
 

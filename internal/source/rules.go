@@ -10,10 +10,12 @@ import (
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/unwind"
 )
 
-// The first two rules, which stay: that there is none, and the one that ends a walk.
+// The rules that stay: that there is none, the one that ends a walk, and what code without
+// a rule is taken to have; see bpf/wire.h.
 const (
-	noInfo = iota
+	_ = iota // that there is none
 	unsupported
+	framePointers
 	firstRule
 )
 
@@ -32,6 +34,7 @@ func newRules(memory []bpf.ProfilerWireRule) rules {
 	r := rules{memory: memory, numbers: map[unwind.Rule]uint32{}}
 	r.take(unwind.NoInfo)
 	r.take(unwind.Rule{CFA: unwind.CFAUnsupported})
+	r.take(unwind.FramePointers)
 	return r
 }
 
@@ -71,18 +74,22 @@ func (r *rules) release(numbers []uint32) {
 func (r *rules) at(n uint32) unwind.Rule {
 	w := r.memory[n]
 	return unwind.Rule{
-		CFA: unwind.CFA(w.Cfa), FP: unwind.Place(w.Fp), RA: unwind.Place(w.Ra), Signal: w.Signal != 0,
+		CFA: unwind.CFA(w.Cfa), FP: unwind.Place(w.Fp), RA: unwind.Place(w.Ra),
+		Signal: w.Leap == uint8(bpf.ProfilerWireLeapLEAP_SIGNAL), Switch: w.Leap == uint8(bpf.ProfilerWireLeapLEAP_SWITCH),
 		CFAOffset: w.CfaOffset, FPOffset: w.FpOffset, RAOffset: w.RaOffset,
 	}
 }
 
 func wireRule(r unwind.Rule) bpf.ProfilerWireRule {
-	signal := uint8(0)
-	if r.Signal {
-		signal = 1
+	leap := bpf.ProfilerWireLeapLEAP_NONE
+	switch {
+	case r.Signal:
+		leap = bpf.ProfilerWireLeapLEAP_SIGNAL
+	case r.Switch:
+		leap = bpf.ProfilerWireLeapLEAP_SWITCH
 	}
 	return bpf.ProfilerWireRule{
-		Cfa: uint8(r.CFA), Fp: uint8(r.FP), Ra: uint8(r.RA), Signal: signal,
+		Cfa: uint8(r.CFA), Fp: uint8(r.FP), Ra: uint8(r.RA), Leap: uint8(leap),
 		CfaOffset: r.CFAOffset, FpOffset: r.FPOffset, RaOffset: r.RAOffset,
 	}
 }

@@ -8,6 +8,7 @@ package source
 import (
 	"errors"
 	"fmt"
+	"math"
 	"sort"
 	"sync"
 	"unsafe"
@@ -170,11 +171,14 @@ func (t *tables) place(table *unwind.Table) (pieces []unwind.Piece, err error) {
 			return nil, err
 		}
 		t.write(s, rows, numbers)
+		// What is before the first row and behind the last belongs to the file too.
 		p := unwind.Piece{
-			From: table.Base + uint64(rows[0].Offset), Base: table.Base,
+			From: table.Base, To: table.Base + math.MaxUint32, Base: table.Base,
 			Chunk: s.chunk, First: uint32(s.from), Rows: uint32(s.rows()),
 		}
-		p.To = table.Base + uint64(rows[s.rows()-1].Offset) // the last row of a table has no rule
+		if len(pieces) > 0 {
+			p.From = table.Base + uint64(rows[0].Offset)
+		}
 		if rows = rows[s.rows():]; len(rows) > 0 {
 			p.To = table.Base + uint64(rows[0].Offset)
 		}

@@ -4,27 +4,45 @@
 package unwind
 
 import (
-	"bytes"
+	"flag"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
 
+var files = flag.String("files", "", "more files for BenchmarkCompile, separated by commas")
+
 func BenchmarkCompile(b *testing.B) {
-	data, err := os.ReadFile(libc(b))
+	paths := []string{libc(b), host("/usr/lib/*-linux-gnu/libstdc++.so.6", "/usr/lib64/libstdc++.so.6")}
+	for _, path := range append(paths, strings.Split(*files, ",")...) {
+		if path != "" {
+			b.Run(filepath.Base(path), func(b *testing.B) { benchmarkCompile(b, path) })
+		}
+	}
+}
+
+func benchmarkCompile(b *testing.B, path string) {
+	file, err := os.Open(path)
 	require.NoError(b, err)
-	rows, size := 0, 0
+	defer file.Close()
+	info, err := file.Stat()
+	require.NoError(b, err)
+	var table *Table
+	b.SetBytes(info.Size())
 	b.ReportAllocs()
 	for b.Loop() {
-		table, err := Compile(bytes.NewReader(data), int64(len(data)))
-		if err != nil {
+		if table, err = Compile(file, info.Size()); err != nil {
 			b.Fatal(err)
 		}
-		rows, size = len(table.Rows), table.Bytes()
 	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(rows), "ns/row")
-	b.ReportMetric(float64(size)/float64(rows), "B/row")
+	rows := float64(len(table.Rows))
+	b.ReportMetric(rows, "rows")
+	b.ReportMetric(float64(len(table.Rules)), "rules")
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/rows, "ns/row")
+	b.ReportMetric(float64(table.Bytes())/rows, "B/row")
 }
 
 func BenchmarkFind(b *testing.B) {

@@ -7,10 +7,12 @@ import (
 	"debug/elf"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"slices"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/elffile"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/gosymbol"
 )
 
 // maxCode bounds the executable segments. Files have one or two.
@@ -20,6 +22,7 @@ var errFar = fmt.Errorf("%w: more than 4 GiB of code", ErrTooLarge)
 
 // builder makes a table.
 type builder struct {
+	r          io.ReaderAt
 	table      *Table
 	code       []elffile.Segment
 	machine    machine
@@ -58,14 +61,10 @@ func (b *builder) damageAt(s *section, what string, at uint64, err error) {
 	b.damage(err)
 }
 
-// build compiles both sections into the table.
-func (b *builder) build(eh, debug *section) error {
+// build compiles both sections into the table, with what else tells of frames.
+func (b *builder) build(eh, debug *section, golang *gosymbol.Input) error {
 	over, under := b.list(eh), b.list(debug)
-	for _, l := range []entries{over, under} {
-		if len(l.fdes) > 0 && (b.table.Base == 0 || l.fdes[0].start < b.table.Base) {
-			b.table.Base = l.fdes[0].start
-		}
-	}
+	b.table.Base = b.lowest()
 	first, err := b.compile(&over)
 	if err != nil {
 		return err
@@ -74,13 +73,31 @@ func (b *builder) build(eh, debug *section) error {
 	if err != nil {
 		return err
 	}
+	between, err := b.goRows(golang)
+	if err != nil {
+		b.damage(err)
+	}
+	returns, err := b.signalReturns(first)
+	if err != nil {
+		b.damage(err)
+	}
+	rows := overlay(first, overlay(returns, overlay(between, second)))
 	// What was appended to has room to spare, which the table would keep.
-	b.table.Rows = slices.Clone(overlay(first, second))
+	b.table.Rows = slices.Clone(rows)
 	b.table.Rules = slices.Clone(b.dictionary.rules)
 	if len(b.table.Rows) == 0 {
 		return errors.Join(ErrNoFrames, b.table.Cause)
 	}
 	return nil
+}
+
+// lowest is the first address of code.
+func (b *builder) lowest() uint64 {
+	lowest := uint64(math.MaxUint64)
+	for _, s := range b.code {
+		lowest = min(lowest, s.Addr)
+	}
+	return lowest
 }
 
 // compile returns the rows of one section. Where FDEs overlap, the first one by

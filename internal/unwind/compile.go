@@ -37,8 +37,8 @@ const (
 )
 
 // Compile reads the call frame information of the executable file of size bytes
-// behind r: .eh_frame, and .debug_frame for the addresses that .eh_frame lacks. It
-// keeps nothing of r.
+// behind r: .eh_frame, for the addresses that it lacks the line table of Go, and last
+// .debug_frame. It keeps nothing of r.
 //
 // A malformed description is left out and counted in the Table. An error means
 // that there is no Table at all.
@@ -60,11 +60,11 @@ func Compile(r io.ReaderAt, size int64) (*Table, error) {
 	if err != nil && len(eh.data) == 0 {
 		return nil, err
 	}
-	b := builder{table: t, code: code, machine: machine{regs: regs}, dictionary: newDictionary()}
+	b := builder{r: r, table: t, code: code, machine: machine{regs: regs}, dictionary: newDictionary()}
 	if err != nil {
 		b.damage(err)
 	}
-	if err := b.build(&eh, &debug); err != nil {
+	if err := b.build(&eh, &debug, goTable(r, size)); err != nil {
 		return nil, err
 	}
 	return t, nil

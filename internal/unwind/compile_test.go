@@ -413,10 +413,10 @@ func TestMaxRows(t *testing.T) {
 	assert.ErrorIs(t, r.add(1, usual), ErrTooLarge)
 }
 
-// The figures of the documentation: 8 bytes per row, 16 per rule.
+// The figures of the documentation: 8 bytes per row, 20 per rule.
 func TestBytes(t *testing.T) {
 	table := oneFunction(t, elf.EM_X86_64, testCIE{}, twoCode)
 	assert.Equal(t, 8, rowSize)
-	assert.Equal(t, 16, ruleSize)
-	assert.Equal(t, 8*cap(table.Rows)+16*cap(table.Rules), table.Bytes()-(&Table{}).Bytes())
+	assert.Equal(t, 20, ruleSize)
+	assert.Equal(t, 8*cap(table.Rows)+20*cap(table.Rules), table.Bytes()-(&Table{}).Bytes())
 }

@@ -43,9 +43,21 @@ func (c *Copy) load(addr uint64) (uint64, bool) {
 	return c.Words[i]>>shift | c.Words[i+1]<<(64-shift), true
 }
 
+// Code says what is known of the code at an address.
+type Code uint8
+
+const (
+	// CodeUnknown: nothing is known to be mapped there.
+	CodeUnknown Code = iota
+	// CodeBare: it is in no file with a table.
+	CodeBare
+	// CodeOfTable: it is in a file with a table, which may say nothing of it.
+	CodeOfTable
+)
+
 // Find returns the rule of the code at an address of a process, NoInfo if there is
-// none. It is false if nothing is known to be mapped there.
-type Find func(address uint64) (rule Rule, mapped bool)
+// none.
+type Find func(address uint64) (Rule, Code)
 
 const (
 	// maxFrames is MAX_USER_FRAMES of bpf/wire.h.
@@ -54,66 +66,103 @@ const (
 	minAddress, maxAddress = 4096, 1 << 56
 )
 
-// framePointers is what code without tables is taken to have: Go, and what is made at
-// run time.
-var framePointers = Rule{CFA: CFAFP, CFAOffset: 16, FP: AtCFA, FPOffset: -16, RA: AtCFA, RAOffset: -8}
+// FramePointers is the rule that code without one is taken to have, such as what is made
+// at run time.
+var FramePointers = Rule{CFA: CFAFP, CFAOffset: 16, FP: AtCFA, FPOffset: -16, RA: AtCFA, RAOffset: -8}
 
-// Walk appends the frames of the stack, innermost first, and returns how it ends. It
-// decides like the walk in bpf/unwind.h.
+// Walk appends an address in the instruction of each frame of the stack, innermost
+// first, and returns how it ends. It decides like the walk in bpf/unwind.h, but for what
+// that reads of the code itself: it follows no frame pointer out of code that a table
+// says nothing of.
 func (c *Copy) Walk(arch Arch, find Find, frames []uint64) ([]uint64, event.UserStack) {
-	regs, exact, switched := c.Registers, true, false
+	w := walk{arch: arch, copy: c, regs: c.Registers, exact: true}
 	for n := range maxFrames {
-		frames = append(frames, regs.IP)
-		address := regs.IP
-		if !exact {
-			address--
+		at := w.regs.IP
+		if !w.exact {
+			at-- // a return address is behind its call
 		}
-		rule, mapped := find(address)
-		caller, signal := Registers{}, false
+		rule, code := find(at)
+		caller, handled := Registers{}, false
 		if rule == NoInfo {
-			caller, signal = regs.Interrupted(arch, c.load)
+			caller, handled = w.regs.Interrupted(arch, c.load)
 		}
-		if !signal {
-			if !mapped && n > 0 {
-				return frames, event.UserUnmapped
-			}
-			var end event.UserStack
-			if caller, end = c.step(arch, rule, regs); end != event.UserTaken {
+		if rule.Signal || handled {
+			at = w.regs.IP // no call is before it
+		}
+		frames = append(frames, at)
+		if handled {
+			if end := w.move(caller, Rule{Signal: true}); end != event.UserTaken {
 				return frames, end
 			}
-			signal = rule.Signal
+			continue
 		}
-		back := signal && caller.SP <= regs.SP // to another stack, which happens once
-		if caller.IP < minAddress || caller.IP >= maxAddress || back && switched {
-			return frames, event.UserBadFrame
+		if code == CodeUnknown && n > 0 {
+			return frames, event.UserUnmapped
 		}
-		regs, exact, switched = caller, signal, switched || back
+		if rule == NoInfo {
+			if code == CodeOfTable || w.regs.FP < w.regs.SP || w.regs.FP%8 != 0 {
+				return frames, event.UserNoTable
+			}
+			rule = FramePointers
+		}
+		if end := w.step(rule); end != event.UserTaken {
+			return frames, end
+		}
 	}
 	return frames, event.UserTruncated
 }
 
-// step goes to the caller of a frame with a rule. UserTaken: there is one.
-func (c *Copy) step(arch Arch, rule Rule, regs Registers) (Registers, event.UserStack) {
-	if rule == NoInfo {
-		if regs.FP < regs.SP || regs.FP%8 != 0 {
-			return Registers{}, event.UserNoTable
-		}
-		rule = framePointers
-	}
+// walk is on its way up a copy.
+type walk struct {
+	arch  Arch
+	copy  *Copy
+	regs  Registers
+	exact bool // the frame was interrupted at IP; else that is behind a call
+	// signal and switched: a frame that was not above the one before has been reached
+	// that way, which it is once at most.
+	signal, switched bool
+}
+
+// step goes to the caller's frame. It returns how the walk ends, or UserTaken.
+func (w *walk) step(rule Rule) event.UserStack {
 	beyond := false
-	caller, reason := rule.Step(arch, regs, func(addr uint64) (uint64, bool) {
-		word, ok := c.load(addr)
-		beyond = beyond || !ok && addr >= c.Registers.SP
+	caller, reason := rule.Step(w.arch, w.regs, func(addr uint64) (uint64, bool) {
+		word, ok := w.copy.load(addr)
+		beyond = beyond || !ok && addr >= w.copy.Registers.SP
 		return word, ok
 	})
-	if reason == ReasonUnreadable && beyond {
-		return caller, event.UserTruncated
+	switch {
+	case reason == ReasonUnreadable && beyond:
+		return event.UserTruncated
+	case reason != ReasonOK:
+		return ends[reason]
 	}
-	return caller, ends[reason]
+	return w.move(caller, rule)
+}
+
+// move goes to a frame that a rule led to.
+func (w *walk) move(caller Registers, rule Rule) event.UserStack {
+	if caller.IP < minAddress || caller.IP >= maxAddress || caller.SP <= w.regs.SP && !w.leap(rule) {
+		return event.UserBadFrame
+	}
+	w.regs, w.exact = caller, rule.Signal
+	return event.UserTaken
+}
+
+// leap reports whether the rule may lead to a frame that is not above this one.
+func (w *walk) leap(rule Rule) bool {
+	switch {
+	case rule.Signal && !w.signal:
+		w.signal = true
+	case rule.Switch && !w.switched:
+		w.switched = true
+	default:
+		return rule.RA == InLR && !rule.Signal && !rule.Switch
+	}
+	return true
 }
 
 var ends = [...]event.UserStack{
-	ReasonOK:          event.UserTaken,
 	ReasonEnd:         event.UserComplete,
 	ReasonNoInfo:      event.UserNoTable,
 	ReasonUnsupported: event.UserUnsupported,

@@ -20,6 +20,9 @@ type Rule struct {
 	// Signal: the frame is of a signal handler's return. The caller was
 	// interrupted, so its address is exact and not the one behind a call.
 	Signal bool
+	// Switch: the function changes the stack. The caller's may be anywhere, and there is
+	// none if FP is zero.
+	Switch bool
 
 	CFAOffset, FPOffset, RAOffset int32
 }

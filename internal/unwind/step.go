@@ -30,7 +30,7 @@ const (
 	// ReasonUnreadable: memory that is needed cannot be read.
 	ReasonUnreadable
 	// ReasonNoProgress: the caller's frame would not be above this one, as it is
-	// everywhere but behind a signal handler.
+	// everywhere but behind a signal handler and where the stack is changed.
 	ReasonNoProgress
 )
 
@@ -62,10 +62,10 @@ const addressBits = 48
 // registers regs. read returns the eight bytes at an address of the stack. The
 // registers are of no use unless the Reason is ReasonOK.
 //
-// A loop of steps ends if the caller of Step bounds it: across signal handlers
-// stacks change, and a hostile one may lead back to where it came from.
+// A loop of steps ends if the caller of Step bounds it: across signal handlers and
+// switches stacks change, and a hostile one may lead back to where it came from.
 func (r Rule) Step(arch Arch, regs Registers, read func(addr uint64) (uint64, bool)) (Registers, Reason) {
-	if r.RA == Undefined {
+	if r.RA == Undefined || r.Switch && regs.FP == 0 {
 		return Registers{}, ReasonEnd
 	}
 	cfa, reason := r.cfa(regs, read)
@@ -124,7 +124,7 @@ func (r Rule) cfa(regs Registers, read func(addr uint64) (uint64, bool)) (uint64
 // progress says whether a CFA can be that of a frame at sp. A function that has
 // the return address in a register may have no frame at all.
 func (r Rule) progress(sp, cfa uint64) bool {
-	return r.Signal || cfa > sp || cfa == sp && r.RA == InLR
+	return r.Signal || r.Switch || cfa > sp || cfa == sp && r.RA == InLR
 }
 
 // locate finds the caller's value of a register that here is own.

@@ -42,6 +42,7 @@ func TestStep(t *testing.T) {
 		"in LR":           {frame(CFASP, 0).ra(InLR, 0), Registers{IP: 0x7fff0123, SP: 0x1000, FP: 0x1010}, ReasonOK},
 		"signal, down":    {Rule{CFA: CFADerefSP, CFAOffset: 0, FP: Same, RA: AtSP, RAOffset: 8, Signal: true}, Registers{IP: 0x4001, SP: 0x1100, FP: 0x1010}, ReasonOK},
 		"signal, stays":   {Rule{CFA: CFASP, FP: Same, RA: AtSP, RAOffset: 8, Signal: true}, Registers{IP: 0x4001, SP: 0x1000, FP: 0x1010}, ReasonOK},
+		"switch, down":    {Rule{CFA: CFAFP, CFAOffset: -0x20, FP: AtFP, RA: AtFP, RAOffset: 8, Switch: true}, Registers{IP: 0x4002, SP: 0xff0, FP: 0x2000}, ReasonOK},
 		"no info":         {NoInfo, Registers{}, ReasonNoInfo},
 		"unsupported":     {lost, Registers{}, ReasonUnsupported},
 		"RA lost":         {frame(CFASP, 16).ra(Unknown, 0), Registers{}, ReasonUnsupported},
@@ -131,4 +132,12 @@ func TestNames(t *testing.T) {
 		assert.False(t, seen[r.String()], "%v", r)
 		seen[r.String()] = true
 	}
+}
+
+// A function that changes the stack and has no frame pointer has no caller: Go's
+// scheduler begins so.
+func TestSwitchWithoutFramePointer(t *testing.T) {
+	rule := Rule{CFA: CFAFP, CFAOffset: 16, FP: AtCFA, FPOffset: -16, RA: AtCFA, RAOffset: -8, Switch: true}
+	_, end := rule.Step(AMD64, Registers{IP: 0x4000, SP: 0x1000}, memory{8: 0x4001, 0: 0x2000}.read)
+	assert.Equal(t, ReasonEnd, end)
 }

@@ -6,20 +6,36 @@
  * built without frame pointers. Arguments: what is between the chain and the loop,
  * and the length of the chain.
  *
- *   plain      nothing
- *   qsort      a callback of the C library
- *   signal     a signal handler
- *   altstack   the same on a stack of its own
- *   aligned    a function that aligns its stack
+ *   plain        nothing
+ *   recursion    a function that calls itself 100 times
+ *   qsort        a callback of the C library
+ *   bsearch      another one
+ *   signal       a signal handler
+ *   altstack     the same on a stack of its own
+ *   interrupted  a signal handler again and again, at any instruction of a function
+ *                and of what it calls
+ *   aligned      a function that aligns its stack
+ *   ifunc        a function that is chosen at start, called again and again
+ *   strlen       the same in the C library, assembly there
+ *   thread       the chain is of a thread
+ *   vfork        a child on the stack of its parent
  */
 #define _GNU_SOURCE
 #include <err.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#ifdef __clang__
+#define NOINLINE __attribute__((noinline))
+#else
 #define NOINLINE __attribute__((noinline, noclone))
+#endif
 
 static NOINLINE void burn(void)
 {
@@ -34,6 +50,15 @@ static NOINLINE int compare(const void *a, const void *b)
 	return a < b;
 }
 
+static NOINLINE void recurse(int n)
+{
+	if (n > 1)
+		recurse(n - 1);
+	else if (n == 1)
+		burn();
+	__asm__ volatile("");
+}
+
 static NOINLINE void handler(int unused)
 {
 	(void)unused;
@@ -45,6 +70,18 @@ static NOINLINE void sort(void)
 	int numbers[2] = { 2, 1 };
 
 	qsort(numbers, 2, sizeof(*numbers), compare);
+	__asm__ volatile("" : : "r"(numbers) : "memory");
+}
+
+/* The header of the C library has its own, to be inlined. */
+static void *(*volatile search_with)(const void *, const void *, size_t, size_t,
+				     int (*)(const void *, const void *)) = bsearch;
+
+static NOINLINE void search(void)
+{
+	int numbers[3] = { 1, 2, 3 };
+
+	search_with(numbers, numbers, 3, sizeof(*numbers), compare);
 	__asm__ volatile("" : : "r"(numbers) : "memory");
 }
 
@@ -67,6 +104,87 @@ static NOINLINE void interrupt_elsewhere(void)
 	__asm__ volatile("");
 }
 
+static NOINLINE void pause_briefly(int unused)
+{
+	(void)unused;
+	for (unsigned long i = 0; i < 1000000; i++)
+		__asm__ volatile("" : : "r"(i));
+}
+
+static NOINLINE void tiny(void)
+{
+	__asm__ volatile("");
+}
+
+static NOINLINE void call_tiny(void)
+{
+	for (;;) {
+		tiny();
+		__asm__ volatile("");
+	}
+}
+
+static NOINLINE void be_interrupted(void)
+{
+	struct sigaction action = { .sa_handler = pause_briefly, .sa_flags = SA_RESTART };
+	struct itimerval often = { .it_interval.tv_usec = 1000, .it_value.tv_usec = 1000 };
+
+	sigaction(SIGPROF, &action, NULL);
+	setitimer(ITIMER_PROF, &often, NULL);
+	call_tiny();
+	__asm__ volatile("");
+}
+
+#ifdef __GLIBC__
+static int chosen_here(int n)
+{
+	__asm__ volatile("");
+	return n;
+}
+
+static int (*choose(void))(int)
+{
+	return chosen_here;
+}
+
+int chosen(int n) __attribute__((ifunc("choose")));
+
+static NOINLINE void call_chosen(void)
+{
+	for (int n = 0;; n++) {
+		int m = chosen(n);
+
+		__asm__ volatile("" : : "r"(m));
+	}
+}
+#endif
+
+static NOINLINE void measure(void)
+{
+	char text[4096];
+
+	memset(text, 'a', sizeof(text));
+	text[sizeof(text) - 1] = 0;
+	for (;;) {
+		char *hidden = text;
+
+		__asm__ volatile("" : "+r"(hidden) : : "memory");
+		unsigned long n = strlen(hidden);
+
+		__asm__ volatile("" : : "r"(n));
+	}
+}
+
+/* The parent stands still in vfork. */
+static NOINLINE void spawn(void)
+{
+	if (!vfork()) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		burn();
+	}
+	__asm__ volatile("");
+}
+
 /* Its frame has a size that only it knows, below an address that is aligned. */
 static NOINLINE void align(int n)
 {
@@ -86,8 +204,22 @@ static void end(const char *kind)
 		interrupt(0);
 	else if (!strcmp(kind, "altstack"))
 		interrupt_elsewhere();
+	else if (!strcmp(kind, "recursion"))
+		recurse(100);
+	else if (!strcmp(kind, "bsearch"))
+		search();
+	else if (!strcmp(kind, "interrupted"))
+		be_interrupted();
 	else if (!strcmp(kind, "aligned"))
 		align(1000);
+#ifdef __GLIBC__
+	else if (!strcmp(kind, "ifunc"))
+		call_chosen();
+#endif
+	else if (!strcmp(kind, "strlen"))
+		measure();
+	else if (!strcmp(kind, "vfork"))
+		spawn();
 	else
 		burn();
 	__asm__ volatile("");
@@ -120,10 +252,27 @@ static NOINLINE void odd(const char *kind, int n)
 	__asm__ volatile("" : : "r"(some) : "memory");
 }
 
+static void *thread(void *length)
+{
+	even("plain", (int)(long)length - 1);
+	__asm__ volatile("");
+	return NULL;
+}
+
 int main(int argc, char **argv)
 {
+	pthread_t other;
+
 	if (argc != 3)
 		errx(2, "usage: KIND LENGTH");
-	even(argv[1], atoi(argv[2]) - 1);
+	if (write(1, "ready\n", 6) < 0)
+		err(1, "write");
+	if (strcmp(argv[1], "thread")) {
+		even(argv[1], atoi(argv[2]) - 1);
+		return 0;
+	}
+	if (pthread_create(&other, NULL, thread, (void *)(long)atoi(argv[2])))
+		errx(1, "pthread_create");
+	pthread_join(other, NULL);
 	return 0;
 }

@@ -144,15 +144,6 @@ func ruleIn(k *Kernel, regions []unwind.Region) unwind.Find {
 	}
 }
 
-// restorer names where signal handlers return to: on arm64 that is in the vDSO, of which
-// nothing is known here.
-func restorer() string {
-	if runtime.GOARCH == "arm64" {
-		return "?"
-	}
-	return "__restore_rt"
-}
-
 // samplers says of those that this kernel can load whether they walk in parts. When time
 // is short it leaves out the one that TestStacksAreWalkedByTables is of.
 func samplers() []bool {
@@ -160,6 +151,15 @@ func samplers() []bool {
 		return []bool{false, true}
 	}
 	return []bool{true}
+}
+
+// trampoline is where signal handlers return to: in the C library, and in the vDSO on
+// arm64.
+func trampoline() string {
+	if runtime.GOARCH == "arm64" {
+		return "?"
+	}
+	return "__restore_rt"
 }
 
 // The whole chain of calls without frame pointers, up to where the program began: as the
@@ -187,14 +187,14 @@ func testWalks(t *testing.T, inParts bool) {
 		{"plain", 200, nil, false},
 		{"plain", 500, nil, false},
 		{"qsort", 60, []string{"compare", "msort_with_tmp", "__qsort_r", "sort"}, false},
-		{"signal", 60, []string{"handler", restorer(), "__kill", "interrupt"}, false},
-		{"altstack", 60, []string{"handler", restorer(), "__kill", "interrupt", "interrupt_elsewhere"}, false},
+		{"signal", 60, []string{"handler", trampoline(), "__kill", "interrupt"}, false},
+		{"altstack", 60, []string{"handler", trampoline(), "__kill", "interrupt", "interrupt_elsewhere"}, false},
 		{"aligned", 60, []string{"align"}, false},
 		{"plain", 10, nil, true},
 		{"plain", 200, nil, true},
 		{"qsort", 40, []string{"compare", "msort_with_tmp", "__qsort_r", "sort"}, true},
-		{"signal", 40, []string{"handler", restorer(), "__kill", "interrupt"}, true},
-		{"altstack", 10, []string{"handler", restorer(), "__kill", "interrupt", "interrupt_elsewhere"}, true},
+		{"signal", 40, []string{"handler", trampoline(), "__kill", "interrupt"}, true},
+		{"altstack", 10, []string{"handler", trampoline(), "__kill", "interrupt", "interrupt_elsewhere"}, true},
 		{"aligned", 40, []string{"align"}, true},
 	} {
 		if testing.Short() && kind.length != 500 && kind.name != "altstack" || kind.copied && inParts == hasLoop() {
@@ -298,7 +298,7 @@ func TestStacksAreWalkedThroughSignatures(t *testing.T) {
 	for _, inParts := range samplers() {
 		p.requireExact(t, inParts, false, []string{"end"}, "plain", 200)
 		p.requireExact(t, inParts, true, []string{"end"}, "plain", 40)
-		p.requireExact(t, inParts, false, []string{"handler", restorer(), "__kill", "interrupt", "end"}, "signal", 60)
+		p.requireExact(t, inParts, false, []string{"handler", trampoline(), "__kill", "interrupt", "end"}, "signal", 60)
 	}
 }
 

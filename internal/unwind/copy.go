@@ -82,16 +82,16 @@ func (c *Copy) Walk(arch Arch, find Find, frames []uint64) ([]uint64, event.User
 			at-- // a return address is behind its call
 		}
 		rule, code := find(at)
-		caller, handled := Registers{}, false
+		found, signal := Registers{}, false
 		if rule == NoInfo {
-			caller, handled = w.regs.Interrupted(arch, c.load)
+			found, signal = w.regs.Interrupted(arch, c.load)
 		}
-		if rule.Signal || handled {
+		if signal || rule.Signal {
 			at = w.regs.IP // no call is before it
 		}
 		frames = append(frames, at)
-		if handled {
-			if end := w.move(caller, Rule{Signal: true}); end != event.UserTaken {
+		if signal {
+			if end := w.move(found, Rule{Signal: true}); end != event.UserTaken {
 				return frames, end
 			}
 			continue
@@ -140,7 +140,7 @@ func (w *walk) step(rule Rule) event.UserStack {
 	return w.move(caller, rule)
 }
 
-// move goes to a frame that a rule led to.
+// move makes the frame the caller's, which a rule led to.
 func (w *walk) move(caller Registers, rule Rule) event.UserStack {
 	if caller.IP < minAddress || caller.IP >= maxAddress || caller.SP <= w.regs.SP && !w.leap(rule) {
 		return event.UserBadFrame

@@ -135,7 +135,7 @@ func TestTheWalkOfACopyIsBounded(t *testing.T) {
 
 // A handler of arm64 returns to code of which nothing is known. The function that was
 // interrupted had its return address in LR; its frame is where the signal found it.
-func TestTheWalkOfACopyLeavesAHandlerOfARM64(t *testing.T) {
+func TestTheWalkLeavesASignalHandler(t *testing.T) {
 	const handler, trampoline, leaf, caller = 0x10010, 0x7f7f0000, 0x10020, 0x10030
 	words := make([]uint64, 100)
 	words[1] = trampoline // the frame of the handler, below that of the signal

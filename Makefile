@@ -5,11 +5,12 @@ GO ?= go
 TOOLS := bin/tools
 OCB := $(TOOLS)/builder
 COLLECTOR := otelcol-ebpf-profiler
-RUN_FOR ?= 15s
+# How long make run profiles. Without it: 15s, and on a terminal until Ctrl-C.
+RUN_FOR ?=
 # How long each program of test/stacks is profiled, and how often.
 STACKS ?= -for 30s -hz 99 -runtimes -update
 # Tests that are not run by default, to be checked like the others.
-TAGS := e2e,vm,model,stacks
+TAGS := e2e,vm,model,stacks,browser
 # Modules of their own beside the root; internal/tools has nothing to test.
 MODULES := $(patsubst %/go.mod,%,$(shell find test exporter -name go.mod 2>/dev/null | sort))
 GO_FILES = $(shell find . -name '*.go' -not -path './_*')
@@ -18,15 +19,17 @@ in-each = @set -e; for m in . $(MODULES); do echo "$$m: go $(1)"; (cd $$m && $(G
 
 .DEFAULT_GOAL := help
 .PHONY: help run build build-contrib build-e2e generate check-generated check-tidy fmt check-fmt vet \
-	staticcheck lint-imports lint test-needs test-needs-stacks test test-race test-e2e test-stacks test-model test-kernels simulate cross bench bench-host clean
+	staticcheck lint-imports lint test-needs test-needs-stacks test test-race test-e2e test-stacks test-browser test-model test-kernels simulate symbols cross bench bench-host clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: ## Profile this host for RUN_FOR (15s) and print its hottest functions
-	@$(GO) run ./cmd/profilehost -preflight
+run: ## Profile this host, print its hottest functions and show flame graphs
+	@mkdir -p bin
+	@$(GO) build -o bin/profilehost ./cmd/profilehost
+	@bin/profilehost -preflight
 	@$(MAKE) --no-print-directory build
-	@$(GO) run ./cmd/profilehost -for $(RUN_FOR)
+	@bin/profilehost $(if $(RUN_FOR),-for $(RUN_FOR))
 
 build: $(OCB) ## Build the collector: bin/otelcol-ebpf-profiler
 	$(call ocb,builder-config.yaml,_build,$(COLLECTOR))
@@ -52,6 +55,7 @@ $(TOOLS)/%: internal/tools/go.mod internal/tools/go.sum
 
 generate: ## Regenerate what metadata.yaml and the C files of programs define (needs clang-19)
 	$(GO) generate . ./bpf ./test/slowbpf
+	$(GO) generate -C exporter/pprofwebexporter .
 
 check-generated: ## Check that generated files are up to date, in a copy with another name
 	@internal/tools/check-generated.sh
@@ -89,6 +93,9 @@ test-race: test-needs ## Run the tests with the race detector
 simulate: ## Write what the simulation finds into docs/watermark.md
 	$(GO) test -count=1 -run TestTheDocument ./test/simulation -args -update
 
+symbols: ## Compare names with llvm-symbolizer-19 and write docs/symbols.md (SYMBOLS=name=file,... for more files)
+	$(GO) test -count=1 -timeout 60m -run TestTheDocument ./test/symbols -args -update -files "$(SYMBOLS)"
+
 test-e2e: build-e2e ## Run the collector from end to end (root)
 	$(GO) test -count=1 -v -tags e2e ./test/e2e/...
 
@@ -97,6 +104,9 @@ test-needs-stacks:
 
 test-stacks: test-needs-stacks ## Compare stacks of known programs frame by frame, some 20 min (root): docs/stacks.md
 	$(GO) test -count=1 -v -timeout 60m -tags stacks ./test/stacks -args $(STACKS)
+
+test-browser: ## Look at the web view with Chromium
+	cd exporter/pprofwebexporter && $(GO) test -count=1 -v -tags browser -run Browser .
 
 test-model: ## Check the models of the watermark and of process identity with SPIN (some 6 min)
 	$(GO) test -count=1 -v -timeout 30m -tags model ./test/model
@@ -108,7 +118,7 @@ test-kernels: ## Run kernel tests on other kernels in an emulator, some 30 min (
 cross: ## Build for the other platforms
 	@set -e; for p in darwin/arm64 windows/amd64 linux/arm64; do \
 		echo "$$p: go build, go vet"; export CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/}; \
-		$(GO) build ./...; $(GO) vet ./...; done
+		for m in . $(filter exporter/%,$(MODULES)); do (cd $$m; $(GO) build ./...; $(GO) vet ./...); done; done
 
 bench: ## Run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...

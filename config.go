@@ -32,6 +32,11 @@ const (
 	minMaxBatchBytes = 65_536
 	// maxIncludeEnvVars keeps a resource well below the smallest batch.
 	maxIncludeEnvVars = 64
+	// The C library and its debug information in use take some megabytes.
+	minSymbolCacheSize = 8 << 20
+	maxSymbolCacheSize = 16 << 30
+	// maxDebugDirectories bounds what is tried for each file.
+	maxDebugDirectories = 16
 )
 
 // Config is the receiver's section of the collector's configuration.
@@ -58,6 +63,18 @@ type Config struct {
 	ProcessCommandArgs bool `mapstructure:"process_command_args"`
 	// IncludeEnvVars are the names of environment variables of processes to add.
 	IncludeEnvVars []string `mapstructure:"include_env_vars"`
+	// DebugDirectories are where separate debug files are, below the root path.
+	DebugDirectories []string `mapstructure:"debug_directories"`
+	// KernelNames, NativeNames, InlineFrames, GoNames and JITNames say what is named on the
+	// host: the kernel, native code by its symbols and by its debug information, Go code, and
+	// code that is made at run time. A backend can name the rest.
+	KernelNames  bool `mapstructure:"kernel_names"`
+	NativeNames  bool `mapstructure:"native_names"`
+	InlineFrames bool `mapstructure:"inline_frames"`
+	GoNames      bool `mapstructure:"go_names"`
+	JITNames     bool `mapstructure:"jit_names"`
+	// SymbolCacheSize bounds what is kept of executable files, in bytes.
+	SymbolCacheSize int `mapstructure:"symbol_cache_size"`
 	// Demangle says how names of C++ and Rust are shown: none, simplified or full.
 	Demangle string `mapstructure:"demangle"`
 	// CompletionListeners are extensions that are told of completions.
@@ -78,6 +95,13 @@ func createDefaultConfig() component.Config {
 		MaxProcesses:       32_768,
 		MaxBatchBytes:      3 << 20,
 		RootPath:           "/",
+		DebugDirectories:   []string{"/usr/lib/debug"},
+		KernelNames:        true,
+		NativeNames:        true,
+		InlineFrames:       true,
+		GoNames:            true,
+		JITNames:           true,
+		SymbolCacheSize:    128 << 20,
 		Demangle:           string(demangle.Simplified),
 	}
 }
@@ -94,6 +118,8 @@ func (c *Config) Validate() error {
 		atLeast("max_batch_bytes", c.MaxBatchBytes, minMaxBatchBytes),
 		c.validateRootPath(),
 		c.validateIncludeEnvVars(),
+		c.validateDebugDirectories(),
+		inRange("symbol_cache_size", c.SymbolCacheSize, minSymbolCacheSize, maxSymbolCacheSize),
 		c.validateDemangle(),
 		c.validateCompletionListeners(),
 	)
@@ -135,6 +161,21 @@ func (c *Config) validateIncludeEnvVars() error {
 			errs = append(errs, fmt.Errorf("include_env_vars: %q is out of range, want exact names of variables, each once", name))
 		}
 		seen[name] = true
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Config) validateDebugDirectories() error {
+	var errs []error
+	if n := len(c.DebugDirectories); n > maxDebugDirectories {
+		errs = append(errs, fmt.Errorf("debug_directories: %d are out of range, want at most %d", n, maxDebugDirectories))
+	}
+	seen := make(map[string]bool, len(c.DebugDirectories))
+	for _, d := range c.DebugDirectories {
+		if !path.IsAbs(d) || seen[path.Clean(d)] {
+			errs = append(errs, fmt.Errorf("debug_directories: %q is out of range, want absolute paths, each once", d))
+		}
+		seen[path.Clean(d)] = true
 	}
 	return errors.Join(errs...)
 }

@@ -6,6 +6,7 @@ package ebpfprofilerreceiver
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,6 +34,13 @@ func TestDefaultConfig(t *testing.T) {
 		MaxProcesses:       32768,
 		MaxBatchBytes:      3145728,
 		RootPath:           "/",
+		DebugDirectories:   []string{"/usr/lib/debug"},
+		KernelNames:        true,
+		NativeNames:        true,
+		InlineFrames:       true,
+		GoNames:            true,
+		JITNames:           true,
+		SymbolCacheSize:    134217728,
 		Demangle:           "simplified",
 	}, cfg)
 }
@@ -53,6 +61,8 @@ func TestLoadConfig(t *testing.T) {
 		RootPath:           "/hostfs",
 		ProcessCommandArgs: true,
 		IncludeEnvVars:     []string{"OTEL_SERVICE_NAME", "lower"},
+		DebugDirectories:   []string{"/debug", "/usr/lib/debug"},
+		SymbolCacheSize:    64 << 20,
 		Demangle:           "full",
 		CompletionListeners: []component.ID{
 			component.NewID(logType), component.NewIDWithName(logType, "second"),
@@ -131,6 +141,14 @@ func TestValidate(t *testing.T) {
 		{"batch below", func(c *Config) { c.MaxBatchBytes = 65535 }, "max_batch_bytes: 65535 is out of range, want at least 65536"},
 		{"batch lowest", func(c *Config) { c.MaxBatchBytes = 65536 }, ""},
 
+		{"debug_directories", func(c *Config) { c.DebugDirectories = []string{"/a", "b", "/a/"} },
+			"debug_directories: \"b\" is out of range, want absolute paths, each once\n" +
+				"debug_directories: \"/a/\" is out of range, want absolute paths, each once"},
+		{"debug_directories", func(c *Config) {
+			c.DebugDirectories = strings.Split("/0,/1,/2,/3,/4,/5,/6,/7,/8,/9,/a,/b,/c,/d,/e,/f,/g", ",")
+		},
+			"debug_directories: 17 are out of range, want at most 16"},
+		{"symbol_cache_size", func(c *Config) { c.SymbolCacheSize = 1 }, "symbol_cache_size: 1 is out of range, want 8388608 to 17179869184"},
 		{"demangle", func(c *Config) { c.Demangle = "Full" }, `demangle: "Full" is out of range, want one of [none simplified full]`},
 		{"root empty", func(c *Config) { c.RootPath = "" }, `root_path: "" is out of range, want an absolute path`},
 		{"root relative", func(c *Config) { c.RootPath = "hostfs" }, `root_path: "hostfs" is out of range, want an absolute path`},

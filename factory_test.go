@@ -63,14 +63,16 @@ func TestSettingsCarryEveryKey(t *testing.T) {
 	got := f.settings(&Config{
 		SamplesPerSecond: 1, ReporterInterval: 2 * time.Second, PollInterval: 3 * time.Millisecond,
 		CompletionInterval: 4 * time.Millisecond, RingBufferSize: 5, MaxProcesses: 6, MaxBatchBytes: 7,
-		RootPath: "/8", ProcessCommandArgs: true, IncludeEnvVars: []string{"9"}, Demangle: "full",
+		RootPath: "/8", ProcessCommandArgs: true, IncludeEnvVars: []string{"9"}, DebugDirectories: []string{"/10"},
+		NativeNames: true, GoNames: true, SymbolCacheSize: 11, Demangle: "full",
 		CompletionListeners: []component.ID{id},
 	})
 
 	assert.Equal(t, profiler.Settings{
 		SamplesPerSecond: 1, ReporterInterval: 2 * time.Second, PollInterval: 3 * time.Millisecond,
 		CompletionInterval: 4 * time.Millisecond, RingBufferSize: 5, MaxProcesses: 6, MaxBatchBytes: 7,
-		RootPath: "/8", CommandArgs: true, Variables: []string{"9"}, Demangle: demangle.Full,
+		RootPath: "/8", CommandArgs: true, Variables: []string{"9"}, DebugDirectories: []string{"/10"},
+		Names: profiler.Names{Native: true, Go: true}, SymbolCacheSize: 11, Demangle: demangle.Full,
 		CompletionListeners: []component.ID{id},
 		Listeners:           []completion.Listener{listener{"a"}, listener{"b"}},
 	}, got)

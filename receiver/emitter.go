@@ -42,6 +42,7 @@ type delivery struct {
 	delivered                  uint64
 	permanent, retry, shutdown uint64
 	unnamed, unidentified      uint64
+	unread                     uint64
 }
 
 // emitter hands windows to the next consumer. While a call blocks, a parcel waits
@@ -71,6 +72,7 @@ func (e *emitter) deliver(ctx context.Context, w *pipeline.Window, wall int64) d
 	settings.WallOffset = wall
 	for batch := range w.Batches(settings, w) {
 		d.unnamed += uint64(batch.UnnamedLocations)
+		d.unread += uint64(batch.PendingLocations)
 		d.unidentified += uint64(batch.UnidentifiedMappings)
 		switch err := e.push(ctx, batch); {
 		case err == nil:

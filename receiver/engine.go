@@ -25,6 +25,7 @@ type engine struct {
 	clerk     clerk
 	processes *worker
 	files     *worker
+	units     *worker
 	emitter   *emitter
 	mailboxes []*mailbox
 	published *atomic.Pointer[snapshot]
@@ -62,6 +63,9 @@ func (e *engine) run() {
 			e.files.pending--
 			answer(e.pipeline)
 			e.walks()
+		case answer := <-e.units.done:
+			e.units.pending--
+			answer(e.pipeline)
 		case d := <-e.emitter.done:
 			e.settle(d)
 		}
@@ -158,6 +162,7 @@ func (e *engine) settle(d delivery) {
 	e.state.lost.retry += d.retry
 	e.state.lost.shutdown += d.shutdown
 	e.state.unnamed += d.unnamed
+	e.state.unread += d.unread
 	e.state.unidentified += d.unidentified
 	e.forget(d.oldest)
 	e.publish()
@@ -212,6 +217,9 @@ func (e *engine) dispatch() {
 	}
 	for _, r := range e.pipeline.FileRequests(e.files.room()) {
 		e.files.submit(e.clerk.file(r))
+	}
+	for _, r := range e.pipeline.UnitRequests(e.units.room()) {
+		e.units.submit(e.clerk.units(r))
 	}
 }
 

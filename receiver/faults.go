@@ -22,6 +22,9 @@ type faults struct {
 	last   string
 	logged time.Time
 	unsaid int
+	// limitedAt is when a fault of a limited kind was logged last.
+	limitedAt     time.Time
+	limitedUnsaid int
 }
 
 func (f *faults) warn(err error) {
@@ -33,4 +36,16 @@ func (f *faults) warn(err error) {
 	}
 	f.log.Warn("The profiler goes on with a fault", zap.Error(err), zap.Int("not_logged_before", f.unsaid))
 	f.last, f.logged, f.unsaid = err.Error(), time.Now(), 0
+}
+
+// limited logs one fault a minute, of any that are different.
+func (f *faults) limited(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if time.Since(f.limitedAt) < repeatFault {
+		f.limitedUnsaid++
+		return
+	}
+	f.log.Warn("The profiler goes on with a fault", zap.Error(err), zap.Int("not_logged_before", f.limitedUnsaid))
+	f.limitedAt, f.limitedUnsaid = time.Now(), 0
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime/debug"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/pipeline"
@@ -19,8 +18,13 @@ import (
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/unwind"
 )
 
-// procReader reads the host's /proc.
-type procReader struct{ proc *procfs.Reader }
+// procReader reads the host's /proc, and the files of processes.
+type procReader struct {
+	proc *procfs.Reader
+	// debug are the directories of separate debug files.
+	debug []string
+	names Names
+}
 
 func (r procReader) Close() error { return r.proc.Close() }
 
@@ -29,7 +33,7 @@ func newReader(s Settings) (reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("root_path %q: %w", s.RootPath, err)
 	}
-	return procReader{proc}, nil
+	return procReader{proc, s.DebugDirectories, s.Names}, nil
 }
 
 func (r procReader) process(request process.Request) process.Answer {
@@ -59,63 +63,19 @@ func (r procReader) container(id event.CgroupID) string {
 	return container
 }
 
-// file reads through a process that has the file mapped: the path may name another
-// file by now, or none. A file that is no ELF file still has a hash.
-func (r procReader) file(request pipeline.FileRequest) pipeline.FileAnswer {
-	if request.Mapping.Path == event.VDSO {
-		return r.vdso(request)
-	}
-	answer := pipeline.FileAnswer{ID: request.ID}
-	f, err := r.proc.OpenMapped(request.PIDs[:], request.Mapping, func(f *os.File) (ok bool) {
-		answer.Content, answer.File, ok = read(f, request)
-		if ok && answer.File != nil && !request.Placed {
-			answer.Table, _ = unwind.Compile(f, answer.Content.Size) // few files have none
-		}
-		return ok
-	})
-	if err != nil {
-		return pipeline.FileAnswer{ID: request.ID}
-	}
-	f.Close()
-	if answer.File != nil && answer.Content.Size >= largeFile {
-		// What was needed to read it is several times what is kept, and a quiet collector
-		// would hold on to it for minutes.
-		debug.FreeOSMemory()
-	}
-	return answer
-}
-
 // vdso reads the code that is the kernel's and in no file.
-func (r procReader) vdso(request pipeline.FileRequest) pipeline.FileAnswer {
+func (r procReader) vdso(request pipeline.FileRequest) (pipeline.FileAnswer, error) {
 	answer := pipeline.FileAnswer{ID: request.ID}
 	image, err := r.proc.VDSO()
 	if err != nil {
-		return answer
+		return answer, fmt.Errorf("names of the vDSO are left out: %w", err)
 	}
-	answer.File, _ = symbol.Read(bytes.NewReader(image), int64(len(image)))
+	content, size := bytes.NewReader(image), int64(len(image))
+	answer.File, err = symbol.Read(content, size, symbol.Options{Native: r.names.Kernel})
 	if !request.Placed {
-		answer.Table, _ = unwind.Compile(bytes.NewReader(image), int64(len(image)))
+		answer.Table, _ = unwind.Compile(content, size)
 	}
-	return answer
-}
-
-// largeFile is the size of a file that takes tens of megabytes to read.
-const largeFile = 8 << 20
-
-// read reads a file that may be the one that is asked for.
-func read(f *os.File, request pipeline.FileRequest) (content event.File, file *symbol.File, ok bool) {
-	content, err := procfs.Identity(f)
-	if err != nil {
-		return content, nil, false
-	}
-	if want := request.Mapping.BuildID; want != "" && want != symbol.ReadBuildID(f, content.Size) {
-		return content, nil, false
-	}
-	if content == request.Known {
-		return content, nil, true
-	}
-	file, _ = symbol.Read(f, content.Size)
-	return content, file, true
+	return answer, err
 }
 
 // perfMap reads the list of code that a process made at run time, if it has grown.
@@ -149,6 +109,9 @@ func (r procReader) tellsContainers() bool { return r.proc.TellsContainers() }
 func (r procReader) kernel() (*symbol.Kernel, string, error) {
 	notes, notesErr := r.proc.KernelNotes()
 	buildID := symbol.BuildIDFromNotes(notes)
+	if !r.names.Kernel {
+		return nil, buildID, notesErr
+	}
 	text, err := r.proc.Kallsyms()
 	if err != nil {
 		return nil, buildID, errors.Join(err, notesErr)

@@ -33,6 +33,9 @@ func fast() receiver.Settings {
 		MaxProcesses:       32768,
 		MaxBatchBytes:      3 << 20,
 		RootPath:           "/",
+		DebugDirectories:   []string{"/usr/lib/debug"},
+		Names:              receiver.Names{Kernel: true, Native: true, Inline: true, Go: true, JIT: true},
+		SymbolCacheSize:    128 << 20,
 	}
 }
 

@@ -84,11 +84,12 @@ func (r *Receiver) launch(run *run, listeners []completion.Listener) error {
 		pipeline:  p,
 		in:        messages,
 		free:      free,
-		clerk:     clerk{run.reader, run.source.Place, run.faults.warn},
+		clerk:     clerk{run.reader, run.source.Place, run.faults.warn, run.faults.limited},
 		publisher: run.source,
 		failed:    run.faults.warn,
 		processes: newWorker(),
 		files:     newWorker(),
+		units:     newWorker(),
 		emitter:   emitter,
 		published: &run.telemetry.published,
 		evicted:   run.telemetry.evicted,
@@ -148,6 +149,7 @@ func (r *Receiver) startAll(run *run, engine *engine, messages chan<- message, f
 	run.working = []*task{
 		start("a read of /proc", func() { engine.processes.run(working) }),
 		start("a read of an executable file", func() { engine.files.run(working) }),
+		start("a read of debug information", func() { engine.units.run(working) }),
 	}
 	run.delivering = []*task{
 		start("a call of ConsumeProfiles", func() { engine.emitter.run(delivering) }),

@@ -41,12 +41,25 @@ type Settings struct {
 	// their arguments, and environment variables by name.
 	CommandArgs bool
 	Variables   []string
+	// DebugDirectories are where separate debug files are, below RootPath.
+	DebugDirectories []string
+	// Names say what is looked up here; the rest is left to a backend.
+	Names Names
+	// SymbolCacheSize bounds what is kept of executable files, in bytes.
+	SymbolCacheSize int
 	// Demangle says how names of C++ and Rust are shown.
 	Demangle demangle.Mode
 	// CompletionListeners are extensions that listen, Listeners are given by a
 	// program that embeds the receiver.
 	CompletionListeners []component.ID
 	Listeners           []completion.Listener
+}
+
+// Names are kinds of code that are named.
+type Names struct {
+	// Native code by its symbols, and Inline by its debug information; Go code by its
+	// line table; code that is made at run time (JIT) by its list.
+	Kernel, Native, Inline, Go, JIT bool
 }
 
 func (s Settings) source() source.Settings {
@@ -62,8 +75,6 @@ const (
 	maxHoldBytes = 512 << 20
 	// maxSampleBytes is a sample with stacks of full depth.
 	maxSampleBytes = 2200
-	// maxSymbolBytes bounds what is kept of executable files.
-	maxSymbolBytes = 64 << 20
 	// maxCopyBytes bounds the copies of stacks that wait for tables.
 	maxCopyBytes = 16 << 20
 	// shutdownTimeout bounds the last delivery, and the wait for a grace period.

@@ -24,7 +24,9 @@ type snapshot struct {
 	// abandoned were left in the buffers at the end.
 	abandoned             uint64
 	unnamed, unidentified uint64
-	last                  bool
+	// unread counts frames that were delivered before what names them had been read.
+	unread uint64
+	last   bool
 }
 
 // undelivered are samples of windows that no consumer took.

@@ -74,13 +74,15 @@ func (t *telemetry) instruments() []metric.Observable {
 		b.ReceiverEbpfProfilerSamplesTaken, b.ReceiverEbpfProfilerSamplesFiltered,
 		b.ReceiverEbpfProfilerSamplesLost, b.ReceiverEbpfProfilerSamplesDelivered,
 		b.ReceiverEbpfProfilerSamplesInFlight, b.ReceiverEbpfProfilerStacks, b.ReceiverEbpfProfilerStacksCopied,
-		b.ReceiverEbpfProfilerFramesUnnamed, b.ReceiverEbpfProfilerMappingsUnidentified,
+		b.ReceiverEbpfProfilerFramesPending, b.ReceiverEbpfProfilerFramesUnnamed, b.ReceiverEbpfProfilerMappingsUnidentified,
 		b.ReceiverEbpfProfilerMappingsRecorded, b.ReceiverEbpfProfilerMappingsLost,
 		b.ReceiverEbpfProfilerProcesses, b.ReceiverEbpfProfilerEvictions,
 		b.ReceiverEbpfProfilerPerfMapReads, b.ReceiverEbpfProfilerPidReuses, b.ReceiverEbpfProfilerProcessesRefused,
 		b.ReceiverEbpfProfilerProcfsReads, b.ReceiverEbpfProfilerReconciliations,
 		b.ReceiverEbpfProfilerLifecycleLost, b.ReceiverEbpfProfilerCompletions,
 		b.ReceiverEbpfProfilerLateRecords, b.ReceiverEbpfProfilerCompletionsReplaced,
+		b.ReceiverEbpfProfilerDebugUnits, b.ReceiverEbpfProfilerSymbolFilesFaulty,
+		b.ReceiverEbpfProfilerSymbolCacheBytes, b.ReceiverEbpfProfilerSymbolCacheEvictions,
 		b.ReceiverEbpfProfilerUnwindTableBytes, b.ReceiverEbpfProfilerUnwindTablesRefused,
 		b.ReceiverEbpfProfilerWatermarkLag,
 	}
@@ -99,6 +101,7 @@ func (t *telemetry) observe(_ context.Context, o metric.Observer) error {
 	t.by(o, b.ReceiverEbpfProfilerStacks, "end", stacks(s))
 	t.total(o, b.ReceiverEbpfProfilerStacksCopied, s.pipeline.Copied)
 	t.total(o, b.ReceiverEbpfProfilerFramesUnnamed, s.unnamed)
+	t.total(o, b.ReceiverEbpfProfilerFramesPending, s.unread)
 	t.total(o, b.ReceiverEbpfProfilerMappingsUnidentified, s.unidentified)
 	t.total(o, b.ReceiverEbpfProfilerMappingsRecorded, s.counters.Mapped)
 	t.by(o, b.ReceiverEbpfProfilerMappingsLost, "reason", mappingsLost(s))
@@ -113,6 +116,10 @@ func (t *telemetry) observe(_ context.Context, o metric.Observer) error {
 	t.total(o, b.ReceiverEbpfProfilerCompletions, s.completions)
 	t.total(o, b.ReceiverEbpfProfilerLateRecords, s.pipeline.Ledger.Late)
 	t.total(o, b.ReceiverEbpfProfilerCompletionsReplaced, t.replaced.Load())
+	t.by(o, b.ReceiverEbpfProfilerDebugUnits, "outcome", debugUnits(s))
+	t.total(o, b.ReceiverEbpfProfilerSymbolFilesFaulty, s.pipeline.FilesFaulty)
+	t.total(o, b.ReceiverEbpfProfilerSymbolCacheBytes, uint64(s.pipeline.SymbolBytes))
+	t.total(o, b.ReceiverEbpfProfilerSymbolCacheEvictions, s.pipeline.SymbolsEvicted)
 	t.total(o, b.ReceiverEbpfProfilerUnwindTableBytes, s.counters.TableBytes)
 	t.total(o, b.ReceiverEbpfProfilerUnwindTablesRefused, s.pipeline.TablesFull)
 	lag := time.Duration(t.now() - s.until)
@@ -198,6 +205,11 @@ func states(s *snapshot) values {
 func perfMapReads(s *snapshot) values {
 	m := s.pipeline.PerfMaps
 	return values{"read": m.Read, "unchanged": m.Unchanged, "absent": m.Absent, "refused": m.Refused, "too_large": m.TooLarge}
+}
+
+func debugUnits(s *snapshot) values {
+	u := s.pipeline.DebugUnits
+	return values{"read": u.Read, "failed": u.Failed, "unreachable": u.Unreachable}
 }
 
 func reads(s *snapshot) values {

@@ -20,7 +20,9 @@ type reader interface {
 	container(event.CgroupID) string
 	// tellsContainers: of all processes, even those that are gone.
 	tellsContainers() bool
-	file(pipeline.FileRequest) pipeline.FileAnswer
+	// file returns with the answer what was left out of it.
+	file(pipeline.FileRequest) (pipeline.FileAnswer, error)
+	units(pipeline.UnitRequest) pipeline.UnitAnswer
 	perfMap(pipeline.PerfMapRequest) pipeline.PerfMapAnswer
 	// kernel returns what could be read, and why not the rest.
 	kernel() (k *symbol.Kernel, buildID string, err error)
@@ -74,6 +76,8 @@ type clerk struct {
 	reader reader
 	place  func(*unwind.Table) ([]unwind.Piece, error)
 	warn   func(error)
+	// limited is for faults of which anybody can make many.
+	limited func(error)
 }
 
 func (c clerk) process(r process.Request) func() apply {
@@ -92,7 +96,10 @@ func (c clerk) group(id event.CgroupID) func() apply {
 
 func (c clerk) file(r pipeline.FileRequest) func() apply {
 	return func() apply {
-		answer := c.reader.file(r)
+		answer, fault := c.reader.file(r)
+		if fault != nil {
+			c.limited(fault)
+		}
 		if answer.Table != nil {
 			pieces, err := c.place(answer.Table)
 			if err != nil {
@@ -101,6 +108,13 @@ func (c clerk) file(r pipeline.FileRequest) func() apply {
 			answer.Pieces, answer.Full = pieces, err != nil
 		}
 		return func(p *pipeline.Pipeline) { p.Loaded(answer) }
+	}
+}
+
+func (c clerk) units(r pipeline.UnitRequest) func() apply {
+	return func() apply {
+		answer := c.reader.units(r)
+		return func(p *pipeline.Pipeline) { p.UnitsRead(answer) }
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -19,13 +20,24 @@ import (
 type collector struct {
 	binary, config, folder string
 	duration               time.Duration
+	// web is the address of the collector's web view. The run ends after its
+	// duration, or goes on if served is set, which is called then.
+	web    string
+	served func() error
 }
 
 func (c *collector) profiles() string { return filepath.Join(c.folder, "profiles.otlp") }
 func (c *collector) log() string      { return filepath.Join(c.folder, "collector.log") }
 
-// stopTimeout is longer than the collector takes to flush.
-const stopTimeout = 30 * time.Second
+const (
+	// stopTimeout is longer than the collector takes to flush.
+	stopTimeout = 30 * time.Second
+	// settleTime is how long after it ended a window has been written: the
+	// watermark's lag and the time to encode it.
+	settleTime = 2 * time.Second
+	// maxServe bounds a run that Ctrl-C should end, if this program is killed.
+	maxServe = 24 * time.Hour
+)
 
 func (c *collector) profile() error {
 	if err := c.clean(); err != nil {
@@ -77,32 +89,70 @@ func (c *collector) clean() error {
 
 func (c *collector) command() *exec.Cmd {
 	args := []string{c.binary, "--config=" + c.config, "--feature-gates=service.profilesSupport"}
-	file := "PROFILES_FILE=" + c.profiles()
+	env := []string{"PROFILES_FILE=" + c.profiles(), "WEB_ENDPOINT=" + c.web}
 	if os.Geteuid() != 0 {
 		// sudo does not pass on the signal that kills it, so timeout bounds the run.
-		limit := strconv.Itoa(int((c.duration + stopTimeout).Seconds())) + "s"
-		args = append([]string{"sudo", file, "timeout", "--kill-after=5s", limit}, args...)
+		limit := c.duration + stopTimeout
+		if c.served != nil {
+			limit += maxServe
+		}
+		args = slices.Concat([]string{"sudo"}, env,
+			[]string{"timeout", "--kill-after=5s", strconv.Itoa(int(limit.Seconds())) + "s"}, args)
 	}
 	cmd := exec.Command(args[0], args[1:]...)
-	cmd.Env = append(os.Environ(), file)
+	cmd.Env = append(os.Environ(), env...)
 	cmd.Stdin = os.Stdin
 	return cmd
 }
 
-// wait lets the collector run for its time or until Ctrl-C, then ends it.
+// wait lets the collector run for its time, or until Ctrl-C or the end of the
+// terminal, then ends it.
 func (c *collector) wait(cmd *exec.Cmd) error {
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	interrupt := make(chan os.Signal, 1)
-	signal.Notify(interrupt, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(interrupt, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(interrupt)
+	var servedErr error
+	interrupted, err := c.sleep(c.duration, ended, interrupt)
+	if err == nil && !interrupted && c.served != nil {
+		servedErr, err = c.serve(ended, interrupt)
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(servedErr, stop(cmd, ended))
+}
+
+// sleep tells whether it was Ctrl-C that ended it. It is an error if the collector
+// ended.
+func (c *collector) sleep(d time.Duration, ended <-chan error, interrupt <-chan os.Signal) (bool, error) {
 	select {
 	case err := <-ended:
-		return fmt.Errorf("the collector ended too early: %w", errors.Join(err, errors.New("exit")))
+		return false, fmt.Errorf("the collector ended too early: %w", errors.Join(err, errors.New("exit")))
 	case <-interrupt:
-	case <-time.After(c.duration):
+		return true, nil
+	case <-time.After(d):
+		return false, nil
 	}
-	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+}
+
+// serve calls served and waits for Ctrl-C.
+func (c *collector) serve(ended <-chan error, interrupt <-chan os.Signal) (servedErr, err error) {
+	interrupted, err := c.sleep(settleTime, ended, interrupt)
+	if err != nil || interrupted {
+		return nil, err
+	}
+	if err := errors.Join(c.own(), c.served()); err != nil {
+		return err, nil
+	}
+	_, err = c.sleep(maxServe, ended, interrupt)
+	return nil, err
+}
+
+func stop(cmd *exec.Cmd, ended <-chan error) error {
+	// It may have got the Ctrl-C, too.
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("end the collector: %w", err)
 	}
 	select {

@@ -2,15 +2,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command profilehost runs the collector on this host for a while and prints the
-// hottest functions. With -preflight it only says what is missing.
+// hottest functions. On a terminal it then lets the collector go on and serve its
+// web view until Ctrl-C, unless -for says how long to run. With -preflight it only
+// says what is missing.
 package main
 
 import (
 	"errors"
 	"flag"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
+	"strconv"
 	"time"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/preflight"
@@ -29,7 +33,7 @@ func run() error {
 	flag.StringVar(&c.binary, "collector", "bin/otelcol-ebpf-profiler", "the collector to run")
 	flag.StringVar(&c.config, "config", "examples/run.yaml", "its configuration")
 	flag.StringVar(&c.folder, "out", "out", "where to leave profiles and log")
-	flag.DurationVar(&c.duration, "for", 15*time.Second, "how long to profile")
+	flag.DurationVar(&c.duration, "for", 0, "how long to profile; 0: 15s, and on a terminal until Ctrl-C")
 	rows := flag.Int("rows", 25, "how many functions to print")
 	flag.Parse()
 
@@ -40,16 +44,66 @@ func run() error {
 		fmt.Println("This host has what the profiler needs.")
 		return nil
 	}
+	printTable := func() error {
+		t, err := readTable(c.profiles(), c.served != nil)
+		if err != nil {
+			return err
+		}
+		t.print(os.Stdout, *rows)
+		return nil
+	}
+	if err := c.plan(printTable); err != nil {
+		return err
+	}
 	if err := c.profile(); err != nil {
 		return err
 	}
-	t, err := readTable(c.profiles())
-	if err != nil {
-		return err
+	if c.served == nil {
+		if err := printTable(); err != nil {
+			return err
+		}
 	}
-	t.print(os.Stdout, *rows)
 	fmt.Printf("\nOTLP profiles: %s\n", c.profiles())
 	return nil
+}
+
+const usualDuration = 15 * time.Second
+
+// plan decides whether to serve.
+func (c *collector) plan(printTable func() error) error {
+	c.web = "localhost:0"
+	if c.duration != 0 {
+		return nil
+	}
+	c.duration = usualDuration
+	if !terminal(os.Stdin) || !terminal(os.Stdout) {
+		return nil
+	}
+	var err error
+	if c.web, err = freeAddress(); err != nil {
+		return err
+	}
+	c.served = func() error {
+		if err := printTable(); err != nil {
+			return err
+		}
+		fmt.Printf("\nFlame graphs and more: http://%s\nThe host is profiled until you press Ctrl-C.\n", c.web)
+		return nil
+	}
+	return nil
+}
+
+// freeAddress is the web view's usual address, or another if that is taken.
+func freeAddress() (string, error) {
+	for _, port := range []string{"6077", "0"} {
+		l, err := net.Listen("tcp", "localhost:"+port)
+		if err != nil {
+			continue
+		}
+		defer l.Close()
+		return "localhost:" + strconv.Itoa(l.Addr().(*net.TCPAddr).Port), nil
+	}
+	return "", errors.New("there is no free port for the web view")
 }
 
 // check reports every obstacle, one per line, with its cure.

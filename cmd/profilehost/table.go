@@ -34,8 +34,9 @@ type table struct {
 const maxMessage = 1 << 30
 
 // readTable reads what the file exporter writes in its proto format: messages,
-// each behind its length in four bytes, big endian.
-func readTable(name string) (*table, error) {
+// each behind its length in four bytes, big endian. The last may be cut off if the
+// file is still written.
+func readTable(name string, written bool) (*table, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, fmt.Errorf("read the profiles: %w", err)
@@ -45,7 +46,7 @@ func readTable(name string) (*table, error) {
 	r := bufio.NewReader(f)
 	for {
 		message, err := nextMessage(r)
-		if errors.Is(err, io.EOF) {
+		if errors.Is(err, io.EOF) || (written && errors.Is(err, io.ErrUnexpectedEOF)) {
 			return t, nil
 		}
 		if err != nil {
@@ -59,7 +60,7 @@ func readTable(name string) (*table, error) {
 	}
 }
 
-// nextMessage returns io.EOF at the end, and io.ErrUnexpectedEOF within.
+// nextMessage returns io.EOF at the end, and io.ErrUnexpectedEOF within a message.
 func nextMessage(r io.Reader) ([]byte, error) {
 	var size uint32
 	if err := binary.Read(r, binary.BigEndian, &size); err != nil {

@@ -64,7 +64,7 @@ func window(t *testing.T) []byte {
 
 func TestTheTableShowsWhatWasRunning(t *testing.T) {
 	m := window(t)
-	table, err := readTable(write(t, m, m))
+	table, err := readTable(write(t, m, m), false)
 	require.NoError(t, err)
 	var out strings.Builder
 	table.print(&out, 10)
@@ -77,6 +77,19 @@ func TestTheTableShowsWhatWasRunning(t *testing.T) {
 `, out.String())
 }
 
+func TestAFileThatIsStillWrittenEndsWithItsLastWholeMessage(t *testing.T) {
+	m := window(t)
+	name := write(t, m, m)
+	content, err := os.ReadFile(name)
+	require.NoError(t, err)
+	for _, cut := range []int{len(m) + 4, len(m) + 6, len(m) + 9, len(content) - 1} {
+		require.NoError(t, os.WriteFile(name, content[:cut], 0o600))
+		table, err := readTable(name, true)
+		require.NoError(t, err)
+		require.Equal(t, 4, table.total, "cut at %d", cut)
+	}
+}
+
 func TestADamagedFileIsAnError(t *testing.T) {
 	m := window(t)
 	for name, content := range map[string][]byte{
@@ -87,7 +100,7 @@ func TestADamagedFileIsAnError(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "profiles")
 			require.NoError(t, os.WriteFile(file, content, 0o600))
-			_, err := readTable(file)
+			_, err := readTable(file, false)
 			require.ErrorContains(t, err, file)
 		})
 	}

@@ -10,26 +10,51 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+
+	"github.com/klauspost/compress/zstd"
 )
 
+const compressionSize = 24 // of Elf64_Chdr
+
+// compression is a way in which sections are compressed.
+type compression struct {
+	// ratio is how many bytes can become of one. More cannot come out.
+	ratio uint64
+	open  func(in io.Reader, size uint64) (io.ReadCloser, error)
+}
+
+var compressions = map[elf.CompressionType]compression{
+	// https://zlib.net/zlib_tech.html
+	elf.COMPRESS_ZLIB: {1032, func(in io.Reader, _ uint64) (io.ReadCloser, error) { return zlib.NewReader(in) }},
+	// A block of 128 KiB takes four bytes if they are all the same (RFC 8878, 3.1.1.2).
+	elf.COMPRESS_ZSTD: {32768, openZstd},
+}
+
 const (
-	compressionSize = 24 // of Elf64_Chdr
-	// maxRatio is what deflate can make of a byte at most
-	// (https://zlib.net/zlib_tech.html). More cannot come out.
-	maxRatio = 1032
+	minZstdWindow = 1 << 10
+	maxZstdWindow = 128 << 20
 )
+
+func openZstd(in io.Reader, size uint64) (io.ReadCloser, error) {
+	d, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxMemory(max(size, 1)), zstd.WithDecoderMaxWindow(min(max(size, minZstdWindow), maxZstdWindow)))
+	if err != nil {
+		return nil, err
+	}
+	return d.IOReadCloser(), nil
+}
 
 // Content returns what the section holds, decompressed if need be, at most limit
 // bytes. A section that takes no space in the file (SHT_NOBITS) is empty.
 func (f *File) Content(what string, s Section, limit uint64) ([]byte, error) {
-	if s.Type == elf.SHT_NOBITS || s.Type == elf.SHT_NULL {
+	if !s.InFile() {
 		return nil, nil
 	}
 	if s.Size > limit {
 		return nil, fmt.Errorf("%w: %s has %d bytes, at most %d are read", ErrTooLarge, what, s.Size, limit)
 	}
 	buf, err := f.Read(what, s.Offset, s.Size)
-	if err != nil || s.Flags&elf.SHF_COMPRESSED == 0 {
+	if err != nil || !s.Compressed() {
 		return buf, err
 	}
 	return decompress(what, buf, limit)
@@ -42,20 +67,23 @@ func decompress(what string, buf []byte, limit uint64) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %s has no compression header", ErrDamaged, what)
 	}
 	le := binary.LittleEndian
-	if kind := elf.CompressionType(le.Uint32(buf)); kind != elf.COMPRESS_ZLIB {
+	kind := elf.CompressionType(le.Uint32(buf))
+	c, ok := compressions[kind]
+	if !ok {
 		return nil, fmt.Errorf("%w: %s, %v", ErrCompression, what, kind)
 	}
 	size := le.Uint64(buf[8:])
 	if size > limit {
 		return nil, fmt.Errorf("%w: %s has %d bytes, at most %d are read", ErrTooLarge, what, size, limit)
 	}
-	if size > maxRatio*uint64(len(buf)) {
+	if size > c.ratio*uint64(len(buf)) {
 		return nil, fmt.Errorf("%w: %s: %d bytes cannot come of %d", ErrDamaged, what, size, len(buf))
 	}
-	z, err := zlib.NewReader(bytes.NewReader(buf[compressionSize:]))
+	z, err := c.open(bytes.NewReader(buf[compressionSize:]), size)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrDamaged, what, err)
 	}
+	defer z.Close()
 	out := make([]byte, size)
 	if _, err := io.ReadFull(z, out); err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrDamaged, what, err)

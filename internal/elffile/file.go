@@ -73,15 +73,23 @@ func Open(r io.ReaderAt, size int64) (*File, error) {
 // Read returns n bytes at off, if the file has them. The caller bounds n; what
 // names them in errors.
 func (f *File) Read(what string, off, n uint64) ([]byte, error) {
-	if off > f.size || n > f.size-off {
+	if !f.Holds(off, n) {
 		return nil, fmt.Errorf("%w: %s (%d bytes at %d) is beyond the end (%d)", ErrDamaged, what, n, off, f.size)
 	}
 	buf := make([]byte, n)
-	if err := ReadFull(f.r, buf, int64(off)); err != nil {
-		return nil, fmt.Errorf("read %s: %w", what, err)
-	}
-	return buf, nil
+	return buf, f.Fill(what, buf, off)
 }
+
+// Fill fills buf from off.
+func (f *File) Fill(what string, buf []byte, off uint64) error {
+	if err := ReadFull(f.r, buf, int64(off)); err != nil {
+		return fmt.Errorf("read %s: %w", what, err)
+	}
+	return nil
+}
+
+// Holds says whether the file has n bytes at off.
+func (f *File) Holds(off, n uint64) bool { return off <= f.size && n <= f.size-off }
 
 // ReadFull fills buf from off. A file that became shorter is an error.
 func ReadFull(r io.ReaderAt, buf []byte, off int64) error {

@@ -8,9 +8,11 @@ import (
 	"compress/zlib"
 	"debug/elf"
 	"encoding/binary"
+	"io"
 	"math"
 	"testing"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -121,7 +123,10 @@ func TestDamagedNames(t *testing.T) {
 func compressed(kind elf.CompressionType, size uint64, text []byte) []byte {
 	var b bytes.Buffer
 	b.Write(encode(elf.Chdr64{Type: uint32(kind), Size: size}))
-	z := zlib.NewWriter(&b)
+	var z io.WriteCloser = zlib.NewWriter(&b)
+	if kind == elf.COMPRESS_ZSTD {
+		z, _ = zstd.NewWriter(&b)
+	}
 	z.Write(text)
 	z.Close()
 	return b.Bytes()
@@ -129,7 +134,7 @@ func compressed(kind elf.CompressionType, size uint64, text []byte) []byte {
 
 func TestCompressed(t *testing.T) {
 	text := bytes.Repeat([]byte("frame"), 1000)
-	whole := compressed(elf.COMPRESS_ZLIB, 5000, text)
+	whole, zstandard := compressed(elf.COMPRESS_ZLIB, 5000, text), compressed(elf.COMPRESS_ZSTD, 5000, text)
 	for name, c := range map[string]struct {
 		content []byte
 		want    error
@@ -141,7 +146,12 @@ func TestCompressed(t *testing.T) {
 		"less than claimed": {compressed(elf.COMPRESS_ZLIB, 5001, text), ErrDamaged},
 		"cannot be":         {compressed(elf.COMPRESS_ZLIB, 90000, nil), ErrDamaged},
 		"beyond the limit":  {compressed(elf.COMPRESS_ZLIB, 100001, text), ErrTooLarge},
-		"zstd":              {compressed(elf.COMPRESS_ZSTD, 5000, text), ErrCompression},
+		"zstd":              {zstandard, nil},
+		"zstd cut":          {zstandard[:compressionSize+10], ErrDamaged},
+		"zstd says less":    {compressed(elf.COMPRESS_ZSTD, 4999, text), ErrDamaged},
+		"zstd cannot be":    {compressed(elf.COMPRESS_ZSTD, 100000, nil)[:compressionSize+3], ErrDamaged},
+		"zstd beyond":       {compressed(elf.COMPRESS_ZSTD, 100001, text), ErrTooLarge},
+		"unknown":           {compressed(elf.CompressionType(3), 5000, text), ErrCompression},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f, sections := open(t, build(c.content, func(_ *elf.Header64, s *[]elf.Section64) {

@@ -28,6 +28,12 @@ type Section struct {
 	name uint32 // offset in the string table
 }
 
+// InFile says whether the section takes space in the file.
+func (s Section) InFile() bool { return s.Type != elf.SHT_NULL && s.Type != elf.SHT_NOBITS }
+
+// Compressed says whether its content is compressed.
+func (s Section) Compressed() bool { return s.Flags&elf.SHF_COMPRESSED != 0 }
+
 // Sections reads the section headers. A file may have none.
 func (f *File) Sections() ([]Section, error) {
 	if f.shoff == 0 {
@@ -78,7 +84,7 @@ func parseSection(b []byte) Section {
 // order. Of one that is not there the type is SHT_NULL.
 func (f *File) Named(sections []Section, names ...string) ([]Section, error) {
 	found := make([]Section, len(names))
-	if len(sections) == 0 {
+	if len(sections) == 0 || elf.SectionIndex(f.shstrndx) == elf.SHN_UNDEF { // no names (gABI chapter 4, e_shstrndx)
 		return found, nil
 	}
 	table, err := f.sectionNames(sections)

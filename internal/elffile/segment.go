@@ -17,6 +17,9 @@ type Segment struct {
 	Offset, Addr, Filesz, Memsz uint64
 }
 
+// Executable says whether the segment is loaded as code.
+func (s Segment) Executable() bool { return s.Type == elf.PT_LOAD && s.Flags&elf.PF_X != 0 }
+
 // readSegments reads the program headers.
 func (f *File) readSegments() error {
 	if f.phnum > maxSegments {

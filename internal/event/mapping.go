@@ -34,6 +34,11 @@ type Mapping struct {
 	File File
 }
 
+// VDSO reports whether the kernel's code for 64-bit processes is mapped, from its first
+// byte on. That of a 32-bit process has the same name, in the memory that such a process
+// can reach.
+func (m *Mapping) VDSO() bool { return m.Path == VDSO && m.File == File{} && m.Start>>32 != 0 }
+
 // FileID names what is behind mappings: by build ID if there is one, else by file.
 // Comparable; zero: no file.
 type FileID struct {
@@ -41,8 +46,8 @@ type FileID struct {
 	File    File
 }
 
-// VDSO is the path of the code that the kernel maps into every process, and the ID of
-// the one of 64-bit processes, which is the same for all.
+// VDSO is the path of the code that the kernel maps into every process, and the build ID
+// that stands for the one of 64-bit processes, which is the same for all.
 const VDSO = "[vdso]"
 
 // ID names the file that is mapped.
@@ -50,7 +55,7 @@ func (m *Mapping) ID() FileID {
 	switch {
 	case m.BuildID != "":
 		return FileID{BuildID: m.BuildID}
-	case m.Path == VDSO && m.End > 1<<32:
+	case m.VDSO():
 		return FileID{BuildID: VDSO}
 	}
 	return FileID{File: m.File}

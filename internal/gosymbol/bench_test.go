@@ -40,7 +40,7 @@ func BenchmarkReadELF(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := ReadELF(f, info.Size()); err != nil {
+		if _, err := readELF(f, info.Size()); err != nil {
 			b.Fatal(err)
 		}
 	}

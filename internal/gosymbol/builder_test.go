@@ -5,9 +5,13 @@ package gosymbol
 
 import (
 	"bytes"
+	"debug/elf"
 	"encoding/binary"
+	"io"
 	"os/exec"
 	"testing"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/elffile"
 )
 
 const (
@@ -181,12 +185,37 @@ type testSection struct {
 	data []byte
 }
 
+const (
+	elfHeader, programHeader, sectionHeader = 64, 56, 64
+
+	ptLoad, pfExec   = uint32(elf.PT_LOAD), uint32(elf.PF_X)
+	shtProgbits      = uint32(elf.SHT_PROGBITS)
+	shtRela          = uint32(elf.SHT_RELA)
+	shfAlloc         = uint64(elf.SHF_ALLOC)
+	machineX86       = uint16(elf.EM_X86_64)
+	relativeX86      = uint64(elf.R_X86_64_RELATIVE)
+	sectionNamesType = uint32(elf.SHT_STRTAB)
+)
+
+// readELF reads the line table of a file.
+func readELF(r io.ReaderAt, size int64) (*Table, error) {
+	f, err := elffile.Open(r, size)
+	if err != nil {
+		return nil, err
+	}
+	sections, err := f.Sections()
+	if err != nil {
+		return nil, err
+	}
+	return ReadELF(f, sections)
+}
+
 // buildELF writes an x86 ELF file of sections, each in a segment of its own.
 func buildELF(sections ...testSection) []byte {
 	le := binary.LittleEndian
 	sections = append([]testSection{{}}, sections...)
 	strings := []byte{0}
-	sections = append(sections, testSection{name: ".shstrtab", kind: 3})
+	sections = append(sections, testSection{name: ".shstrtab", kind: sectionNamesType})
 	nameOffs := make([]int, len(sections))
 	for i, s := range sections {
 		nameOffs[i] = len(strings)

@@ -4,184 +4,48 @@
 package gosymbol
 
 import (
-	"bytes"
+	"debug/elf"
 	"encoding/binary"
 	"fmt"
-	"io"
-)
 
-// Sizes and values of gABI chapters 4 and 5 and of the psABIs.
-const (
-	elfHeader, programHeader, sectionHeader = 64, 56, 64
-
-	ptLoad, pfExec                  = 1, 1
-	shtProgbits, shtRela, shtNobits = 1, 4, 8
-	shfWrite, shfAlloc              = 1, 2
-	shfCompressed                   = 1 << 11
-
-	machineX86, machineARM   = 62, 183
-	relativeX86, relativeARM = 8, 1027
-	relaSize                 = 24
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/elffile"
 )
 
 const (
-	// maxSegments is as many as the kernel loads: 64 KiB of program headers.
-	maxSegments = 65536 / programHeader
-	// maxSectionNames bounds the names of sections, of which Go programs have
-	// dozens.
-	maxSectionNames = 1 << 20
+	relaSize = 24
 	// maxScan bounds what Locate reads of a file beside the line table.
 	maxScan = 256 << 20
 	// window is how much of the file is in memory during that.
 	window = 64 << 10
 )
 
-// image is an ELF file.
+// image is an ELF file in which the line table is looked for.
 type image struct {
-	r        io.ReaderAt
-	size     uint64
-	relative uint32 // the relocation that adds where the program is loaded
-	segments []segment
-	sections []section
+	*elffile.File
+	sections []elffile.Section
 	scanned  uint64
 }
 
-// segment is a part of the file that is loaded.
-type segment struct {
-	flags                uint32
-	offset, addr, filesz uint64
+// loaded says whether a section is in the file as it will be in memory.
+func (img *image) loaded(s elffile.Section) bool {
+	return s.Flags&(elf.SHF_ALLOC|elf.SHF_COMPRESSED) == elf.SHF_ALLOC && s.Type != elf.SHT_NOBITS && img.Holds(s.Offset, s.Size)
 }
 
-type section struct {
-	name               string
-	kind               uint32
-	flags              uint64
-	addr, offset, size uint64
-}
-
-// read returns n bytes at off, if the file has them. The caller bounds n.
-func (img *image) read(off, n uint64) ([]byte, error) {
-	if off > img.size || n > img.size-off {
-		return nil, fmt.Errorf("%w: %d bytes at %d of %d", ErrDamaged, n, off, img.size)
-	}
-	b := make([]byte, n)
-	return b, img.fill(b, off)
-}
-
-func (img *image) fill(b []byte, off uint64) error {
-	n, err := img.r.ReadAt(b, int64(off))
-	if n == len(b) {
-		return nil
-	}
-	if err == nil || err == io.EOF {
-		err = io.ErrUnexpectedEOF // it has become shorter
-	}
-	return fmt.Errorf("read %d bytes at %d: %w", len(b), off, err)
-}
-
-// open reads the headers of an ELF file.
-func open(r io.ReaderAt, size int64) (*image, error) {
-	if size < elfHeader {
-		return nil, fmt.Errorf("%w: a file of %d bytes", ErrNoTable, size)
-	}
-	img := &image{r: r, size: uint64(size)}
-	h, err := img.read(0, elfHeader)
-	if err != nil {
-		return nil, err
-	}
-	if string(h[:6]) != "\x7fELF\x02\x01" {
-		return nil, fmt.Errorf("%w: not a 64-bit little-endian ELF file", ErrNoTable)
-	}
-	le := binary.LittleEndian
-	switch le.Uint16(h[18:]) {
-	case machineX86:
-		img.relative = relativeX86
-	case machineARM:
-		img.relative = relativeARM
-	}
-	if err := img.readSegments(le.Uint64(h[32:]), le.Uint16(h[54:]), le.Uint16(h[56:])); err != nil {
-		return nil, err
-	}
-	return img, img.readSections(le.Uint64(h[40:]), le.Uint16(h[58:]), le.Uint16(h[60:]), le.Uint16(h[62:]))
-}
-
-func (img *image) readSegments(off uint64, size, n uint16) error {
-	if n > 0 && size != programHeader {
-		return fmt.Errorf("%w: program headers of %d bytes", ErrDamaged, size)
-	}
-	if n > maxSegments {
-		return fmt.Errorf("%w: %d program headers", ErrTooLarge, n)
-	}
-	b, err := img.read(off, uint64(n)*programHeader)
-	if err != nil {
-		return err
-	}
-	le := binary.LittleEndian
-	for ; len(b) > 0; b = b[programHeader:] {
-		s := segment{flags: le.Uint32(b[4:]), offset: le.Uint64(b[8:]), addr: le.Uint64(b[16:]), filesz: le.Uint64(b[32:])}
-		if le.Uint32(b) == ptLoad && s.offset <= img.size && s.filesz <= img.size-s.offset {
-			img.segments = append(img.segments, s)
+// named returns the sections with these names, empty ones for what is not loaded.
+func (img *image) named(names ...string) ([]elffile.Section, error) {
+	found, err := img.Named(img.sections, names...)
+	for i, s := range found {
+		if !img.loaded(s) {
+			found[i] = elffile.Section{}
 		}
 	}
-	return nil
-}
-
-// readSections reads the headers of the sections that have content in the file.
-func (img *image) readSections(off uint64, size, n, names uint16) error {
-	if n == 0 || names >= n {
-		return fmt.Errorf("%w: no sections", ErrNoTable)
-	}
-	if size != sectionHeader {
-		return fmt.Errorf("%w: section headers of %d bytes", ErrDamaged, size)
-	}
-	b, err := img.read(off, uint64(n)*sectionHeader)
-	if err != nil {
-		return err
-	}
-	strings := parseSection(b[int(names)*sectionHeader:])
-	if strings.size > maxSectionNames {
-		return fmt.Errorf("%w: %d bytes of section names", ErrTooLarge, strings.size)
-	}
-	text, err := img.read(strings.offset, strings.size)
-	if err != nil {
-		return err
-	}
-	for ; len(b) > 0; b = b[sectionHeader:] {
-		s := parseSection(b)
-		if s.kind == shtNobits || s.flags&shfAlloc == 0 || s.flags&shfCompressed != 0 ||
-			s.offset > img.size || s.size > img.size-s.offset {
-			continue
-		}
-		s.name = sectionName(text, binary.LittleEndian.Uint32(b))
-		img.sections = append(img.sections, s)
-	}
-	return nil
-}
-
-func parseSection(b []byte) section {
-	le := binary.LittleEndian
-	return section{
-		kind: le.Uint32(b[4:]), flags: le.Uint64(b[8:]),
-		addr: le.Uint64(b[16:]), offset: le.Uint64(b[24:]), size: le.Uint64(b[32:]),
-	}
-}
-
-// sectionName is the name at off, empty if it is longer than those looked for.
-func sectionName(text []byte, off uint32) string {
-	if uint64(off) >= uint64(len(text)) {
-		return ""
-	}
-	text = text[off:]
-	if i := bytes.IndexByte(text[:min(len(text), 64)], 0); i >= 0 {
-		return string(text[:i])
-	}
-	return ""
+	return found, err
 }
 
 // code says whether addr is executable.
 func (img *image) code(addr uint64) bool {
-	for _, s := range img.segments {
-		if s.flags&pfExec != 0 && addr >= s.addr && addr-s.addr < s.filesz {
+	for _, s := range img.Segments {
+		if s.Executable() && addr >= s.Addr && addr-s.Addr < s.Filesz {
 			return true
 		}
 	}
@@ -190,11 +54,11 @@ func (img *image) code(addr uint64) bool {
 
 // memory returns what is loaded to addr. The caller bounds n.
 func (img *image) memory(addr, n uint64) ([]byte, bool) {
-	for _, s := range img.segments {
-		if addr < s.addr || addr-s.addr > s.filesz || n > s.filesz-(addr-s.addr) {
+	for _, s := range img.Segments {
+		if s.Type != elf.PT_LOAD || addr < s.Addr || addr-s.Addr > s.Filesz || n > s.Filesz-(addr-s.Addr) {
 			continue
 		}
-		b, err := img.read(s.offset+(addr-s.addr), n)
+		b, err := img.Read("memory", s.Offset+(addr-s.Addr), n)
 		return b, err == nil
 	}
 	return nil, false
@@ -203,18 +67,18 @@ func (img *image) memory(addr, n uint64) ([]byte, bool) {
 // scan reads a section by windows that overlap and calls try with what follows
 // every step bytes, at least need bytes, until try returns true; need is at least
 // step. It reads no more than maxScan bytes of one image.
-func (img *image) scan(s section, step, need uint64, try func(addr uint64, b []byte) bool) error {
-	buf := make([]byte, min(window+need, s.size))
-	for off := uint64(0); s.size-off >= need; {
-		b := buf[:min(uint64(len(buf)), s.size-off)]
+func (img *image) scan(s elffile.Section, step, need uint64, try func(addr uint64, b []byte) bool) error {
+	buf := make([]byte, min(window+need, s.Size))
+	for off := uint64(0); s.Size-off >= need; {
+		b := buf[:min(uint64(len(buf)), s.Size-off)]
 		if img.scanned += uint64(len(b)); img.scanned > maxScan {
 			return fmt.Errorf("%w: nothing found in %d bytes", ErrTooLarge, uint64(maxScan))
 		}
-		if err := img.fill(b, s.offset+off); err != nil {
+		if err := img.Fill("section", b, s.Offset+off); err != nil {
 			return err
 		}
 		for ; uint64(len(b)) >= need; b = b[step:] {
-			if try(s.addr+off, b) {
+			if try(s.Addr+off, b) {
 				return nil
 			}
 			off += step
@@ -223,16 +87,27 @@ func (img *image) scan(s section, step, need uint64, try func(addr uint64, b []b
 	return nil
 }
 
+// relative is the relocation that adds where the program is loaded, by machine
+// (psABIs, R_X86_64_RELATIVE and R_AARCH64_RELATIVE).
+var relative = map[elf.Machine]uint64{
+	elf.EM_X86_64:  uint64(elf.R_X86_64_RELATIVE),
+	elf.EM_AARCH64: uint64(elf.R_AARCH64_RELATIVE),
+}
+
 // relocations calls visit with every address to which the loader writes an
 // address of the program, and that address.
 func (img *image) relocations(visit func(at, value uint64)) error {
 	le := binary.LittleEndian
+	kind, ok := relative[img.Machine]
+	if !ok {
+		return nil
+	}
 	for _, s := range img.sections {
-		if s.kind != shtRela {
+		if s.Type != elf.SHT_RELA || !img.loaded(s) {
 			continue
 		}
 		err := img.scan(s, relaSize, relaSize, func(_ uint64, b []byte) bool {
-			if info := le.Uint64(b[8:]); img.relative != 0 && info == uint64(img.relative) {
+			if le.Uint64(b[8:]) == kind {
 				visit(le.Uint64(b), le.Uint64(b[16:]))
 			}
 			return false

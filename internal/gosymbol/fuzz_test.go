@@ -61,7 +61,7 @@ func FuzzLocate(f *testing.F) {
 		f.Add(movableELF(in))
 	}
 	f.Fuzz(func(t *testing.T, file []byte) {
-		got, err := ReadELF(bytes.NewReader(file), int64(len(file)))
+		got, err := readELF(bytes.NewReader(file), int64(len(file)))
 		if (got == nil) == (err == nil) {
 			t.Fatal(got, err)
 		}

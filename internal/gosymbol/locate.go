@@ -6,8 +6,8 @@ package gosymbol
 import (
 	"encoding/binary"
 	"fmt"
-	"io"
-	"slices"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/elffile"
 )
 
 const (
@@ -23,36 +23,33 @@ const (
 // of the parts of the line table.
 var moduleParts = [5]int{1, 4, 7, 10, 13}
 
-// ReadELF reads the line table of the ELF file of size bytes behind r.
-func ReadELF(r io.ReaderAt, size int64) (*Table, error) {
-	in, err := Locate(r, size)
+// ReadELF reads the line table of an ELF file with the given sections.
+func ReadELF(f *elffile.File, sections []elffile.Section) (*Table, error) {
+	in, err := Locate(f, sections)
 	if err != nil {
 		return nil, err
 	}
 	return Read(in)
 }
 
-// Locate finds what Read takes in the ELF file of size bytes behind r. The Input
-// holds the section of the line table, and reads r again when its Memory is
+// Locate finds what Read takes in an ELF file with the given sections. The Input
+// holds the section of the line table, and reads the file again when its Memory is
 // called. Beside that section Locate reads 256 MiB at most, of Go programs their
 // data or, where the loader is to write addresses, the relocations.
-func Locate(r io.ReaderAt, size int64) (Input, error) {
-	img, err := open(r, size)
-	if err != nil {
-		return Input{}, err
-	}
+func Locate(f *elffile.File, sections []elffile.Section) (Input, error) {
+	img := &image{File: f, sections: sections}
 	s, err := img.findTable()
 	if err != nil {
 		return Input{}, err
 	}
-	if s.size > maxTable {
-		return Input{}, fmt.Errorf("%w: %d bytes, at most %d are read", ErrTooLarge, s.size, maxTable)
+	if s.Size > maxTable {
+		return Input{}, fmt.Errorf("%w: %d bytes, at most %d are read", ErrTooLarge, s.Size, maxTable)
 	}
-	in := Input{Address: s.addr, Memory: img.memory}
-	if in.Table, err = img.read(s.offset, s.size); err != nil {
+	in := Input{Address: s.Addr, Memory: img.memory}
+	if in.Table, err = img.Read("line table", s.Offset, s.Size); err != nil {
 		return Input{}, err
 	}
-	h, err := parseHeader(in.Table, s.size)
+	h, err := parseHeader(in.Table, s.Size)
 	if err != nil {
 		return Input{}, err
 	}
@@ -61,7 +58,7 @@ func Locate(r io.ReaderAt, size int64) (Input, error) {
 			return Input{}, err
 		}
 	}
-	m, ok, err := img.findModule(s.addr, h)
+	m, ok, err := img.findModule(s.Addr, h)
 	if err != nil {
 		return Input{}, err
 	}
@@ -74,44 +71,39 @@ func Locate(r io.ReaderAt, size int64) (Input, error) {
 	return in, nil
 }
 
-// tableSections are the sections of the line table: those of executables at a
-// fixed address and of all from Go 1.26 on, and position independent ones before.
-var tableSections = []string{".gopclntab", ".data.rel.ro.gopclntab"}
-
-// findTable returns where the line table is: its section, or the rest of one
-// from where the table begins.
-func (img *image) findTable() (section, error) {
-	goProgram := false
-	for _, s := range img.sections {
-		if slices.Contains(tableSections, s.name) {
+// findTable returns where the line table is: its section, which has another name in
+// position independent executables before Go 1.26, or the rest of one from where the
+// table begins.
+func (img *image) findTable() (elffile.Section, error) {
+	found, err := img.named(".gopclntab", ".data.rel.ro.gopclntab",
+		".go.buildinfo", ".note.go.buildid", ".data.rel.ro")
+	if err != nil {
+		return elffile.Section{}, err
+	}
+	for _, s := range found[:2] {
+		if s.Size > 0 {
 			return s, nil
 		}
-		goProgram = goProgram || s.name == ".go.buildinfo" || s.name == ".note.go.buildid"
 	}
+	goProgram, s := found[2].Size+found[3].Size > 0, found[4]
 	if !goProgram { // not worth the search
-		return section{}, ErrNoTable
+		return s, ErrNoTable
 	}
-	for _, s := range img.sections {
-		if s.name != ".data.rel.ro" {
-			continue
+	end, ok := s.Addr+s.Size, false
+	err = img.scan(s, pointerSize, headerSize, func(addr uint64, b []byte) bool {
+		if b[7] != pointerSize || b[3] != 0xff || b[2] != 0xff || b[1] != 0xff {
+			return false
 		}
-		end, found := s.addr+s.size, section{}
-		err := img.scan(s, pointerSize, headerSize, func(addr uint64, b []byte) bool {
-			if b[7] != pointerSize || b[3] != 0xff || b[2] != 0xff || b[1] != 0xff {
-				return false
-			}
-			if _, err := parseHeader(b, end-addr); err != nil {
-				return false
-			}
-			found = s
-			found.addr, found.offset, found.size = addr, s.offset+(addr-s.addr), end-addr
-			return true
-		})
-		if err != nil || found.size != 0 {
-			return found, err
+		if _, err := parseHeader(b, end-addr); err != nil {
+			return false
 		}
+		s.Offset, s.Addr, s.Size, ok = s.Offset+(addr-s.Addr), addr, end-addr, true
+		return true
+	})
+	if err == nil && !ok {
+		err = ErrNoTable
 	}
-	return section{}, ErrNoTable
+	return s, err
 }
 
 // relocate writes into b, which is at addr, what the loader would.
@@ -127,10 +119,11 @@ type module [moduleWords]uint64
 
 // findModule returns the module description of the line table at addr.
 func (img *image) findModule(addr uint64, h header) (m module, ok bool, err error) {
-	for _, s := range img.sections {
-		if s.name != ".go.module" && s.name != ".noptrdata" && s.name != ".data" {
-			continue
-		}
+	places, err := img.named(".go.module", ".noptrdata", ".data")
+	if err != nil {
+		return m, false, err
+	}
+	for _, s := range places {
 		err := img.scan(s, pointerSize, moduleWords*pointerSize, func(_ uint64, b []byte) bool {
 			if binary.LittleEndian.Uint64(b) == addr {
 				for i := range m {

@@ -10,6 +10,8 @@ import (
 	"io"
 	"slices"
 	"testing"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/elffile"
 )
 
 // same fails if two tables differ in what they say of the code of want.
@@ -47,7 +49,7 @@ func TestVersions(t *testing.T) {
 		}
 		same(t, got, want, magic == magic120)
 		for name, file := range map[string][]byte{"fixed": fixedELF(in), "movable": movableELF(in)} {
-			got, err := ReadELF(bytes.NewReader(file), int64(len(file)))
+			got, err := readELF(bytes.NewReader(file), int64(len(file)))
 			if err != nil || !got.Inlines() {
 				t.Fatalf("%#x, %s: %v", magic, name, err)
 			}
@@ -150,18 +152,18 @@ func TestLocateErrors(t *testing.T) {
 		file []byte
 		want error
 	}{
-		{"empty", nil, ErrNoTable},
-		{"text", bytes.Repeat([]byte("text"), 100), ErrNoTable},
+		{"empty", nil, elffile.ErrNotELF},
+		{"text", bytes.Repeat([]byte("text"), 100), elffile.ErrNotELF},
 		{"C", buildELF(testSection{".data.rel.ro", shtProgbits, in.Address, in.Table}), ErrNoTable},
-		{"cut", file[:len(file)-1], ErrDamaged},
+		{"cut", file[:len(file)-1], elffile.ErrDamaged},
 		{"nothing to tell the text", buildELF(testSection{".gopclntab", shtProgbits, in.Address, in.Table}), ErrText},
 	} {
-		if got, err := ReadELF(bytes.NewReader(c.file), int64(len(c.file))); !errors.Is(err, c.want) || got != nil {
+		if got, err := readELF(bytes.NewReader(c.file), int64(len(c.file))); !errors.Is(err, c.want) || got != nil {
 			t.Errorf("%s: %v, not %v", c.name, err, c.want)
 		}
 	}
 	// The file became shorter.
-	if _, err := ReadELF(bytes.NewReader(file[:len(file)/2]), int64(len(file))); !errors.Is(err, io.ErrUnexpectedEOF) {
+	if _, err := readELF(bytes.NewReader(file[:len(file)/2]), int64(len(file))); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Error(err)
 	}
 }

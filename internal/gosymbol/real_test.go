@@ -15,6 +15,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/elffile"
 )
 
 const (
@@ -131,7 +133,15 @@ func readFile(tb testing.TB, path string) (*Table, Input) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	in, err := Locate(f, info.Size())
+	img, err := elffile.Open(f, info.Size())
+	if err != nil {
+		tb.Fatal(path, err)
+	}
+	sections, err := img.Sections()
+	if err != nil {
+		tb.Fatal(path, err)
+	}
+	in, err := Locate(img, sections)
 	if err != nil {
 		tb.Fatal(path, err)
 	}

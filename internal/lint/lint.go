@@ -24,18 +24,22 @@ const module = "github.com/seed-a4c8bb2c/ebpfprofilerreceiver"
 // can run any history without a kernel or a clock, and what each may import of
 // this module.
 var pure = map[string][]string{
-	"completion":         {},
-	"internal/demangle":  {},
-	"internal/elffile":   {},
-	"internal/event":     {"completion"},
-	"internal/gosymbol":  {},
-	"internal/hold":      {"internal/event"},
-	"internal/pipeline":  {"internal/event", "internal/hold", "internal/process", "internal/profile", "internal/symbol", "internal/unwind"},
-	"internal/process":   {"internal/event"},
-	"internal/profile":   {"internal/event"},
-	"internal/symbol":    {"internal/elffile", "internal/event", "internal/gosymbol"},
-	"internal/unwind":    {"internal/elffile", "internal/event", "internal/gosymbol"},
-	"internal/watermark": {"internal/event"},
+	"completion":           {},
+	"internal/demangle":    {},
+	"internal/dwarfsymbol": {"internal/elffile", "internal/interval"},
+	"internal/elffile":     {},
+	"internal/event":       {"completion"},
+	"internal/gosymbol":    {"internal/elffile"},
+	"internal/hold":        {"internal/event"},
+	"internal/interval":    {},
+	"internal/pipeline":    {"internal/dwarfsymbol", "internal/event", "internal/hold", "internal/process", "internal/profile", "internal/symbol", "internal/unwind"},
+	"internal/process":     {"internal/event"},
+	"internal/profile":     {"internal/event"},
+	"internal/symbol":      {"internal/dwarfsymbol", "internal/elffile", "internal/event", "internal/gosymbol", "internal/interval"},
+	"internal/unwind":      {"internal/elffile", "internal/event", "internal/gosymbol"},
+	"internal/watermark":   {"internal/event"},
+
+	"exporter/pprofwebexporter/internal/convert": {},
 }
 
 // impure are imports that no pure package has, with all packages below them.
@@ -49,14 +53,20 @@ var clocks = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "T
 // concurrent lists who may start goroutines, with all packages below them:
 // receiver owns the pipeline's, the others are edges and tools.
 var concurrent = []string{
-	"receiver", "internal/source", "internal/sourcetest", "internal/procfs", "cmd", "test",
+	"receiver", "internal/source", "internal/sourcetest", "internal/procfs", "cmd", "test", exporters,
 }
+
+// exporters are modules of their own, under the same rules.
+const exporters = "exporter"
+
+// foreign are imports of the exporters that do not reach users of the receiver.
+var foreign = []string{"github.com/google/pprof", module + "/" + exporters}
 
 // importersOfReceiver are the only packages that know the wiring.
 var importersOfReceiver = []string{".", "internal/sourcetest"}
 
 // Check returns what breaks the rules in the files below root, one line each.
-// Tests and nested modules are free.
+// Tests and nested modules are free, but for the exporters.
 func Check(root string) ([]string, error) {
 	var found []string
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -83,7 +93,8 @@ func skip(root, dir string) error {
 	}
 	name := filepath.Base(dir)
 	_, err := os.Stat(filepath.Join(dir, "go.mod"))
-	if err == nil || name == "testdata" || name[0] == '.' || name[0] == '_' {
+	nested := err == nil && filepath.Dir(dir) != filepath.Join(root, exporters)
+	if nested || name == "testdata" || name[0] == '.' || name[0] == '_' {
 		return fs.SkipDir
 	}
 	return nil
@@ -149,6 +160,8 @@ func (f *file) imports() {
 			f.report(spec.Pos(), "imports %s, which it should not know", own)
 		case isPure && below(path, impure):
 			f.report(spec.Pos(), "imports %s, a pure package does no IO and shares no state", path)
+		case !below(f.dir, []string{exporters}) && below(path, foreign):
+			f.report(spec.Pos(), "imports %s, which users of the receiver need not have", path)
 		case own == "receiver" && !slices.Contains(importersOfReceiver, f.dir):
 			f.report(spec.Pos(), "imports receiver, which only the root package knows")
 		}

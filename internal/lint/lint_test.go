@@ -32,6 +32,7 @@ func TestEveryRuleCanFail(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []string{
 		"completion/wrong.go:6: imports internal/event, which it should not know",
+		"exporter/pprofwebexporter/internal/convert/wrong.go:7: imports os, a pure package does no IO and shares no state",
 		"internal/event/wrong.go:1: does not begin with the licence header",
 		"internal/hold/wrong.go:7: imports net/http, a pure package does no IO and shares no state",
 		"internal/hold/wrong.go:8: imports os, a pure package does no IO and shares no state",
@@ -44,8 +45,10 @@ func TestEveryRuleCanFail(t *testing.T) {
 		"internal/hold/wrong.go:22: starts a goroutine, receiver does that",
 		"internal/hold/wrong.go:23: uses time.Now, a pure package is told the time",
 		"internal/hold/wrong.go:24: uses time.Since, a pure package is told the time",
-		"internal/unlisted/wrong.go:6: imports receiver, which only the root package knows",
-		"internal/unlisted/wrong.go:9: starts a goroutine, receiver does that",
+		"internal/unlisted/wrong.go:7: imports github.com/google/pprof/profile, which users of the receiver need not have",
+		"internal/unlisted/wrong.go:9: imports github.com/seed-a4c8bb2c/ebpfprofilerreceiver/exporter/pprofwebexporter, which users of the receiver need not have",
+		"internal/unlisted/wrong.go:10: imports receiver, which only the root package knows",
+		"internal/unlisted/wrong.go:16: starts a goroutine, receiver does that",
 	}, found)
 }
 

@@ -31,8 +31,10 @@ type TelemetryBuilder struct {
 	ReceiverEbpfProfilerBarrierDuration      metric.Float64Histogram
 	ReceiverEbpfProfilerCompletions          metric.Int64ObservableCounter
 	ReceiverEbpfProfilerCompletionsReplaced  metric.Int64ObservableCounter
+	ReceiverEbpfProfilerDebugUnits           metric.Int64ObservableCounter
 	ReceiverEbpfProfilerEvictionLatency      metric.Float64Histogram
 	ReceiverEbpfProfilerEvictions            metric.Int64ObservableCounter
+	ReceiverEbpfProfilerFramesPending        metric.Int64ObservableCounter
 	ReceiverEbpfProfilerFramesUnnamed        metric.Int64ObservableCounter
 	ReceiverEbpfProfilerLateRecords          metric.Int64ObservableCounter
 	ReceiverEbpfProfilerLifecycleLost        metric.Int64ObservableCounter
@@ -54,6 +56,9 @@ type TelemetryBuilder struct {
 	ReceiverEbpfProfilerSamplesUnfired       metric.Int64ObservableCounter
 	ReceiverEbpfProfilerStacks               metric.Int64ObservableCounter
 	ReceiverEbpfProfilerStacksCopied         metric.Int64ObservableCounter
+	ReceiverEbpfProfilerSymbolCacheBytes     metric.Int64ObservableGauge
+	ReceiverEbpfProfilerSymbolCacheEvictions metric.Int64ObservableCounter
+	ReceiverEbpfProfilerSymbolFilesFaulty    metric.Int64ObservableCounter
 	ReceiverEbpfProfilerUnwindTableBytes     metric.Int64ObservableGauge
 	ReceiverEbpfProfilerUnwindTablesRefused  metric.Int64ObservableCounter
 	ReceiverEbpfProfilerWatermarkLag         metric.Float64ObservableGauge
@@ -100,12 +105,42 @@ func (builder *TelemetryBuilder) RegisterReceiverEbpfProfilerCompletionsReplaced
 	return nil
 }
 
+// RegisterReceiverEbpfProfilerDebugUnitsCallback sets callback for observable ReceiverEbpfProfilerDebugUnits metric.
+func (builder *TelemetryBuilder) RegisterReceiverEbpfProfilerDebugUnitsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ReceiverEbpfProfilerDebugUnits, obs: o})
+		return nil
+	}, builder.ReceiverEbpfProfilerDebugUnits)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 // RegisterReceiverEbpfProfilerEvictionsCallback sets callback for observable ReceiverEbpfProfilerEvictions metric.
 func (builder *TelemetryBuilder) RegisterReceiverEbpfProfilerEvictionsCallback(cb metric.Int64Callback) error {
 	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
 		cb(ctx, &observerInt64{inst: builder.ReceiverEbpfProfilerEvictions, obs: o})
 		return nil
 	}, builder.ReceiverEbpfProfilerEvictions)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterReceiverEbpfProfilerFramesPendingCallback sets callback for observable ReceiverEbpfProfilerFramesPending metric.
+func (builder *TelemetryBuilder) RegisterReceiverEbpfProfilerFramesPendingCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ReceiverEbpfProfilerFramesPending, obs: o})
+		return nil
+	}, builder.ReceiverEbpfProfilerFramesPending)
 	if err != nil {
 		return err
 	}
@@ -430,6 +465,51 @@ func (builder *TelemetryBuilder) RegisterReceiverEbpfProfilerStacksCopiedCallbac
 	return nil
 }
 
+// RegisterReceiverEbpfProfilerSymbolCacheBytesCallback sets callback for observable ReceiverEbpfProfilerSymbolCacheBytes metric.
+func (builder *TelemetryBuilder) RegisterReceiverEbpfProfilerSymbolCacheBytesCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ReceiverEbpfProfilerSymbolCacheBytes, obs: o})
+		return nil
+	}, builder.ReceiverEbpfProfilerSymbolCacheBytes)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterReceiverEbpfProfilerSymbolCacheEvictionsCallback sets callback for observable ReceiverEbpfProfilerSymbolCacheEvictions metric.
+func (builder *TelemetryBuilder) RegisterReceiverEbpfProfilerSymbolCacheEvictionsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ReceiverEbpfProfilerSymbolCacheEvictions, obs: o})
+		return nil
+	}, builder.ReceiverEbpfProfilerSymbolCacheEvictions)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterReceiverEbpfProfilerSymbolFilesFaultyCallback sets callback for observable ReceiverEbpfProfilerSymbolFilesFaulty metric.
+func (builder *TelemetryBuilder) RegisterReceiverEbpfProfilerSymbolFilesFaultyCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ReceiverEbpfProfilerSymbolFilesFaulty, obs: o})
+		return nil
+	}, builder.ReceiverEbpfProfilerSymbolFilesFaulty)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 // RegisterReceiverEbpfProfilerUnwindTableBytesCallback sets callback for observable ReceiverEbpfProfilerUnwindTableBytes metric.
 func (builder *TelemetryBuilder) RegisterReceiverEbpfProfilerUnwindTableBytesCallback(cb metric.Int64Callback) error {
 	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
@@ -532,6 +612,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{completion}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ReceiverEbpfProfilerDebugUnits, err = builder.meter.Int64ObservableCounter(
+		"otelcol_receiver_ebpf_profiler_debug_units",
+		metric.WithDescription("Compilation units of debug information that were looked up, by what became of them. [Development]"),
+		metric.WithUnit("{unit}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ReceiverEbpfProfilerEvictionLatency, err = builder.meter.Float64Histogram(
 		"otelcol_receiver_ebpf_profiler_eviction_latency",
 		metric.WithDescription("From the moment the kernel freed a process until what was known of it was dropped. [Development]"),
@@ -543,6 +629,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_receiver_ebpf_profiler_evictions",
 		metric.WithDescription("Process instances dropped because a completion covered their end. [Development]"),
 		metric.WithUnit("{process}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverEbpfProfilerFramesPending, err = builder.meter.Int64ObservableCounter(
+		"otelcol_receiver_ebpf_profiler_frames_pending",
+		metric.WithDescription("Frames delivered before what names them, or tells their lines and inlined calls, had been read. They are complete in the next window. [Development]"),
+		metric.WithUnit("{frame}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverEbpfProfilerFramesUnnamed, err = builder.meter.Int64ObservableCounter(
@@ -669,6 +761,24 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_receiver_ebpf_profiler_stacks_copied",
 		metric.WithDescription("User stacks that were copied and walked here, because the kernel side did not have the tables of the process yet. Their ends are among those of all stacks. [Development]"),
 		metric.WithUnit("{stack}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverEbpfProfilerSymbolCacheBytes, err = builder.meter.Int64ObservableGauge(
+		"otelcol_receiver_ebpf_profiler_symbol_cache_bytes",
+		metric.WithDescription("Memory of what is kept of executable files and their debug information. [Development]"),
+		metric.WithUnit("By"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverEbpfProfilerSymbolCacheEvictions, err = builder.meter.Int64ObservableCounter(
+		"otelcol_receiver_ebpf_profiler_symbol_cache_evictions",
+		metric.WithDescription("Files and compilation units that were dropped for lack of room, the least recently used first. [Development]"),
+		metric.WithUnit("{entry}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverEbpfProfilerSymbolFilesFaulty, err = builder.meter.Int64ObservableCounter(
+		"otelcol_receiver_ebpf_profiler_symbol_files_faulty",
+		metric.WithDescription("Executable files of which some names were left out because they are damaged or exceed a limit. The log names them. [Development]"),
+		metric.WithUnit("{file}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverEbpfProfilerUnwindTableBytes, err = builder.meter.Int64ObservableGauge(

@@ -6,6 +6,7 @@ package pipeline
 import (
 	"cmp"
 
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/dwarfsymbol"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/process"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/profile"
@@ -24,8 +25,11 @@ type Window struct {
 // binary is a file with its symbols, nil if not known, or other memory, with the
 // names of what was made at run time.
 type binary struct {
-	mapping   *event.Mapping
-	file      *symbol.File
+	mapping *event.Mapping
+	file    *symbol.File
+	// units are those of the window's frames that have been read; asked: the file has not.
+	units     map[uint32]*dwarfsymbol.Unit
+	asked     bool
 	made      *symbol.PerfMap
 	frameType string
 }
@@ -43,7 +47,8 @@ func (w *window) close(n notes) *Window {
 		if m.life != nil {
 			b.made, b.frameType = cmp.Or(w.made[m.life], w.jit.of(m.life)), jitFrameType(m.life)
 		} else {
-			b.file = w.code.file(m.Mapping)
+			b.file, b.asked = w.code.file(m.Mapping), w.code.asked(m.Mapping)
+			b.units = w.units(firstMapped+profile.BinaryID(i), m.Mapping)
 		}
 		c.binaries[i] = b
 	}
@@ -56,6 +61,18 @@ func (w *window) close(n notes) *Window {
 		}
 	}
 	return c
+}
+
+// units are what has been read of the debug information of a binary's frames.
+func (w *window) units(binary profile.BinaryID, m *event.Mapping) map[uint32]*dwarfsymbol.Unit {
+	out := make(map[uint32]*dwarfsymbol.Unit, len(w.met.units[binary]))
+	id := w.code.id(m)
+	for n := range w.met.units[binary] {
+		if u := w.code.unit(id, n); u != nil {
+			out[n] = u
+		}
+	}
+	return out
 }
 
 // settle fixes what is known of lives that the process table is about to forget.
@@ -127,6 +144,7 @@ func (b binary) resolve(offset uint64) profile.Location {
 	}
 	l.Mapping.GNUBuildID = b.mapping.BuildID
 	if b.file == nil {
+		l.Pending = b.asked
 		return l
 	}
 	l.Mapping.GNUBuildID = b.file.GNUBuildID()
@@ -142,14 +160,27 @@ func (b binary) resolve(offset uint64) profile.Location {
 	l.Address = address
 	l.Mapping.Start, l.Mapping.Limit = segment.Address, segment.Address+segment.Size
 	l.Mapping.Offset = segment.Offset
-	for _, f := range b.file.GoFrames(address, nil) {
+	unit, pending := b.unit(address)
+	l.Pending = pending
+	for _, f := range b.file.Frames(address, unit, nil) {
 		l.Lines = append(l.Lines, profile.Line{Function: f.Function, File: f.File, Number: int64(f.Line)})
 	}
-	if l.Lines == nil {
-		name, _ := b.file.Name(address)
-		l.Lines = line(name)
-	}
 	return l
+}
+
+// unit is what the debug information says of an address; pending: it says something, which
+// has not been read.
+func (b binary) unit(address uint64) (unit *dwarfsymbol.Unit, pending bool) {
+	x := b.file.Units()
+	if x == nil {
+		return nil, false
+	}
+	n, ok := x.Unit(address)
+	if !ok {
+		return nil, false
+	}
+	unit = b.units[n]
+	return unit, unit == nil
 }
 
 // line is a function of which nothing but the name is known, if that is.

@@ -36,6 +36,8 @@ type FileAnswer struct {
 	Table  *unwind.Table
 	Pieces []unwind.Piece
 	Full   bool
+	// Faulty: something of its names is damaged or too large, and was left out.
+	Faulty bool
 }
 
 const (
@@ -49,7 +51,9 @@ const (
 
 // code is what is known of executable files and of the kernel.
 type code struct {
-	files *symbol.Cache
+	// known are files, and units of their debug information.
+	known *symbol.Cache[part]
+	units units
 	// buildIDs are of files that mappings do not name by build ID.
 	buildIDs map[event.File]string
 	// contents are the files that were found where only a record told of them: those
@@ -59,8 +63,8 @@ type code struct {
 	tables shelf
 	// absent are files that could not be had when they were last asked for.
 	absent map[event.FileID]struct{}
-	// full counts the tables that found no room.
-	full uint64
+	// full counts the tables that found no room, faulty the files that have names in part.
+	full, faulty uint64
 	// wanted are the files that were asked for and have not been answered, and whether
 	// their tables had been placed.
 	wanted        map[event.FileID]bool
@@ -71,7 +75,8 @@ type code struct {
 
 func newCode(maxBytes int) *code {
 	return &code{
-		files:    symbol.NewCache(maxBytes),
+		known:    symbol.NewCache[part](maxBytes),
+		units:    newUnits(),
 		buildIDs: map[event.File]string{},
 		contents: map[event.File]event.File{},
 		tables:   shelf{files: map[event.FileID]*placed{}},
@@ -99,12 +104,12 @@ func (c *code) want(id event.FileID, m *event.Mapping, life *process.Life) bool 
 	if _, ok := c.wanted[id]; ok {
 		return true
 	}
-	_, ok := c.files.Get(id)
+	_, ok := c.known.Get(part{id, whole})
 	_, isPlaced := c.tables.get(id)
 	if ok && isPlaced && !m.File.Recorded() {
 		return false
 	}
-	r := FileRequest{ID: id, PIDs: [2]uint32{life.Proc.PID, life.Parent.PID}, Mapping: *m, Placed: isPlaced && !m.File.Recorded()}
+	r := FileRequest{ID: id, PIDs: processes(life), Mapping: *m, Placed: isPlaced && !m.File.Recorded()}
 	if m.File.Recorded() {
 		id = m.ID()
 		r.ID = id
@@ -116,6 +121,9 @@ func (c *code) want(id event.FileID, m *event.Mapping, life *process.Life) bool 
 	c.queue = append(c.queue, r)
 	return true
 }
+
+// processes are those that may show the files of a life.
+func processes(life *process.Life) [2]uint32 { return [2]uint32{life.Proc.PID, life.Parent.PID} }
 
 func (c *code) requests(n int) []FileRequest {
 	n = min(n, len(c.queue))
@@ -145,7 +153,9 @@ func (c *code) loaded(a FileAnswer) {
 		c.buildIDs[id.File] = buildID
 		id = event.FileID{BuildID: buildID}
 	}
-	c.files.Put(id, a.File)
+	if !c.known.Put(part{id, whole}, a.File) {
+		c.known.Put(part{id, whole}, a.File.Nameless()) // it alone exceeds the limit
+	}
 	// Tables that were dropped meanwhile are asked for again.
 	if _, ok := c.tables.get(id); !ok && !wasPlaced || a.Pieces != nil || a.ID.File.Recorded() {
 		c.tables.put(id, &placed{pieces: a.Pieces, segments: a.File.Segments()})
@@ -153,6 +163,9 @@ func (c *code) loaded(a FileAnswer) {
 	if a.Full {
 		c.full++
 		c.tables.tight = true
+	}
+	if a.Faulty {
+		c.faulty++
 	}
 }
 
@@ -172,6 +185,14 @@ func (c *code) isAbsent(id event.FileID) bool {
 
 // file returns what is known of the file of a mapping, or nil.
 func (c *code) file(m *event.Mapping) *symbol.File {
-	f, _ := c.files.Get(c.id(m))
-	return f
+	f, _ := c.known.Get(part{c.id(m), whole})
+	file, _ := f.(*symbol.File)
+	return file
+}
+
+// asked says whether the file of a mapping is on its way.
+func (c *code) asked(m *event.Mapping) bool {
+	_, named := c.wanted[c.id(m)]
+	_, recorded := c.wanted[m.ID()]
+	return named || recorded
 }

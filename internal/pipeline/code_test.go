@@ -16,7 +16,7 @@ import (
 
 // file has a hash of its own, as its text is no ELF file.
 func file(text string) *symbol.File {
-	f, _ := symbol.Read(bytes.NewReader([]byte(text)), int64(len(text)))
+	f, _ := symbol.Read(bytes.NewReader([]byte(text)), int64(len(text)), symbol.Options{})
 	return f
 }
 

@@ -43,6 +43,7 @@ const (
 
 // jit knows the code that processes made at run time.
 type jit struct {
+	on    bool
 	maps  map[*process.Life]*perfMap
 	bytes int
 	queue []PerfMapRequest
@@ -64,10 +65,13 @@ type PerfMaps struct {
 	Read, Unchanged, Absent, Refused, TooLarge uint64
 }
 
-func newJIT() *jit { return &jit{maps: map[*process.Life]*perfMap{}} }
+func newJIT(on bool) *jit { return &jit{on: on, maps: map[*process.Life]*perfMap{}} }
 
 // want asks for the names of a life's code, or for what was added to them.
 func (j *jit) want(life *process.Life) {
+	if !j.on {
+		return
+	}
 	m := j.maps[life]
 	if m == nil {
 		m = &perfMap{}

@@ -39,6 +39,8 @@ type Settings struct {
 	Rule func(p unwind.Piece, offset uint32) unwind.Rule
 	// MaxCopyBytes bounds the copies of stacks that wait for tables.
 	MaxCopyBytes int
+	// JIT: code that is made at run time is named.
+	JIT bool
 	// MaxSymbolBytes bounds what is kept of executable files.
 	MaxSymbolBytes int
 	// MaxWindowSamples bounds a window: one that has as many closes at the next
@@ -101,7 +103,7 @@ func New(s Settings) *Pipeline {
 		hold:     hold.New(s.MaxHoldBytes),
 		table:    process.New(process.Settings{MaxProcesses: s.MaxProcesses, ReadAll: s.ReadAll}),
 		code:     newCode(s.MaxSymbolBytes),
-		jit:      newJIT(),
+		jit:      newJIT(s.JIT),
 		groups:   newContainers(),
 	}
 	p.walk = newWalk(s.Walk, p.code)
@@ -171,6 +173,7 @@ func (p *Pipeline) Complete(w event.KTime) []*Window {
 		closed = p.closeWindow(closed, p.window.End())
 	}
 	p.release(w)
+	p.window.look()
 	if p.window.Samples() >= p.settings.maxWindowSamples() {
 		closed = p.closeWindow(closed, w)
 	}
@@ -230,10 +233,11 @@ func (p *Pipeline) count(c counter, s *event.Sample) {
 func (p *Pipeline) closeWindow(closed []*Window, end event.KTime) []*Window {
 	closed = p.handOut(closed)
 	p.window.EndAt(end)
+	p.window.look()
 	p.ending = p.window
 	p.walk.window()
 	p.window = newWindow(p.code, p.jit, end, end+event.KTime(p.settings.Interval))
-	if len(p.copies.waiting)+len(p.code.wanted) > 0 {
+	if len(p.copies.waiting)+len(p.code.wanted)+len(p.code.units.wanted) > 0 {
 		return closed
 	}
 	return p.handOut(closed)
@@ -290,6 +294,12 @@ func (p *Pipeline) Loaded(a FileAnswer) {
 	p.walk.arrived(a.ID, a.File != nil)
 }
 
+// UnitRequests returns up to n requests for debug information; each gets one UnitsRead.
+func (p *Pipeline) UnitRequests(n int) []UnitRequest { return p.code.unitRequests(n) }
+
+// UnitsRead takes what the debug information of a file says.
+func (p *Pipeline) UnitsRead(a UnitAnswer) { p.code.unitsRead(a) }
+
 // Walks is what the sampler is to be told: in this order, whose memory it can forget,
 // whose it is to know, and which tables are of no use any more.
 type Walks struct {
@@ -333,11 +343,14 @@ type Stats struct {
 	Ledger    Ledger
 	Stacks    Stacks
 	Processes process.Stats
-	// SymbolBytes is the memory of the files that are kept, SymbolsEvicted how
+	// SymbolBytes is the memory of the files and units that are kept, SymbolsEvicted how
 	// many went because of the limit.
 	SymbolBytes    int
 	SymbolsEvicted uint64
-	PerfMaps       PerfMaps
+	// FilesFaulty have names in part only.
+	FilesFaulty uint64
+	DebugUnits  DebugUnits
+	PerfMaps    PerfMaps
 	// TablesFull counts unwind tables that found no room.
 	TablesFull uint64
 	// Copied counts stacks that were walked here, from a copy.
@@ -350,8 +363,10 @@ func (p *Pipeline) Stats() Stats {
 		Ledger:         p.ledger,
 		Stacks:         p.stacks,
 		Processes:      p.table.Stats(),
-		SymbolBytes:    p.code.files.Bytes(),
-		SymbolsEvicted: p.code.files.Evicted(),
+		SymbolBytes:    p.code.known.Bytes(),
+		SymbolsEvicted: p.code.known.Evicted(),
+		FilesFaulty:    p.code.faulty,
+		DebugUnits:     p.code.units.stats,
 		PerfMaps:       p.jit.stats,
 		TablesFull:     p.code.full,
 		Copied:         p.copies.walked,

@@ -37,13 +37,15 @@ type window struct {
 	// answered for yet.
 	unplaced []unplaced
 	stack    []profile.Frame
+	met      met
 }
 
-// binaryKey tells binaries apart: files by identity, other memory by its name, and
-// memory without a name by its process.
+// binaryKey tells binaries apart: files by identity, other memory by its name and
+// whether it is the kernel's for 64-bit processes, memory without a name by its process.
 type binaryKey struct {
 	file event.FileID
 	name string
+	vdso bool
 	life *process.Life
 }
 
@@ -51,6 +53,7 @@ type binaryKey struct {
 type mapped struct {
 	*event.Mapping
 	life *process.Life // of memory without a name
+	pids [2]uint32     // of processes that may show the file
 }
 
 type unplaced struct {
@@ -68,6 +71,7 @@ func newWindow(c *code, j *jit, start, end event.KTime) *window {
 		numbers: map[binaryKey]profile.BinaryID{},
 		known:   map[*event.Mapping]profile.BinaryID{},
 		owners:  map[*process.Life]*profile.Owner{},
+		met:     newMet(),
 	}
 }
 
@@ -81,7 +85,11 @@ func (w *window) add(life *process.Life, owner *profile.Owner, s *event.Sample) 
 	for _, address := range s.User {
 		w.stack = append(w.stack, w.frame(life, s.KTime, address))
 	}
+	before := w.Stacks()
 	w.Add(owner, string(s.Comm[:s.Comm.Len()]), s.KTime, w.stack)
+	if w.Stacks() > before {
+		w.meet(w.stack)
+	}
 	return len(s.User) == 0 || w.stack[len(s.Kernel)].Binary != unmapped
 }
 
@@ -94,6 +102,8 @@ func (w *window) frame(life *process.Life, k event.KTime, address uint64) profil
 	switch {
 	case m.ID() != (event.FileID{}):
 		f.Offset = address - m.Start + m.Offset
+	case m.VDSO():
+		f.Offset = address - m.Start
 	case m.Path == "":
 		w.name(life, address)
 	}
@@ -116,7 +126,7 @@ func (w *window) binary(m *event.Mapping, life *process.Life) profile.BinaryID {
 	}
 	key := binaryKey{file: w.code.id(m)}
 	if key.file == (event.FileID{}) {
-		key.name = m.Path
+		key.name, key.vdso = m.Path, m.VDSO()
 	}
 	if key == (binaryKey{}) {
 		key.life = life
@@ -124,7 +134,7 @@ func (w *window) binary(m *event.Mapping, life *process.Life) profile.BinaryID {
 	id, ok := w.numbers[key]
 	if !ok {
 		id = firstMapped + profile.BinaryID(len(w.mapped))
-		w.mapped = append(w.mapped, mapped{m, key.life})
+		w.mapped = append(w.mapped, mapped{m, key.life, processes(life)})
 		w.numbers[key] = id
 		w.code.want(key.file, m, life)
 	}

@@ -18,6 +18,9 @@ type Batch struct {
 	Samples uint64
 	// UnnamedLocations counts the locations of the batch without a function.
 	UnnamedLocations int
+	// PendingLocations counts those whose names, or whose lines and inlined calls, were
+	// still being read.
+	PendingLocations int
 	// UnidentifiedMappings counts the mappings of the batch without a build ID.
 	UnidentifiedMappings int
 }

@@ -144,6 +144,7 @@ func (b *builder) finish() Batch {
 		Profiles:             b.profiles,
 		Samples:              b.samples,
 		UnnamedLocations:     b.dict.unnamed(),
+		PendingLocations:     b.dict.pending(),
 		UnidentifiedMappings: b.dict.unidentified(),
 	}
 	b.reset()

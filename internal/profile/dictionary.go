@@ -55,6 +55,7 @@ type (
 		address   uint64
 		lines     uint32 // 0: none
 		frameType uint32 // attribute
+		pending   bool   // is not sent
 	}
 )
 
@@ -193,7 +194,7 @@ func (d *dictionary) location(f Frame) uint32 {
 // resolve returns the index of the location of a frame not seen before.
 func (d *dictionary) resolve(f Frame) uint32 {
 	l := d.resolver.Resolve(f)
-	e := location{address: l.Address}
+	e := location{address: l.Address, pending: l.Pending}
 	e.mapping = d.mapping(l.Mapping)
 	e.lines = d.linesOf(l.Lines)
 	e.frameType = d.attribute(keyFrameType, l.FrameType)

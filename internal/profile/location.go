@@ -13,6 +13,8 @@ type Location struct {
 	// FrameType is a well-known value of profile.frame.type. Backends reject
 	// whole batches for a location without one.
 	FrameType string
+	// Pending: what names it is still being read.
+	Pending bool
 }
 
 // Line is a place in a function. Only Function is always known.

@@ -61,6 +61,9 @@ func (w *Window) EndAt(end event.KTime) { w.end = end }
 // Samples returns the number of samples added.
 func (w *Window) Samples() uint64 { return uint64(len(w.samples)) }
 
+// Stacks returns the number of different stacks.
+func (w *Window) Stacks() int { return len(w.stacks.keys) }
+
 // Oldest returns the time of the oldest sample, or the window's end if there is
 // no sample.
 func (w *Window) Oldest() event.KTime {

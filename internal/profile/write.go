@@ -96,6 +96,17 @@ func (d *dictionary) unnamed() int {
 	return n
 }
 
+// pending counts the locations that are still being read about.
+func (d *dictionary) pending() int {
+	n := 0
+	for _, l := range d.locations.keys[1:] {
+		if l.pending {
+			n++
+		}
+	}
+	return n
+}
+
 // unidentified counts the mappings without a build ID.
 func (d *dictionary) unidentified() int {
 	n := 0

@@ -32,7 +32,7 @@ func BenchmarkRead(b *testing.B) {
 	require.NoError(b, err)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := Read(bytes.NewReader(data), int64(len(data))); err != nil {
+		if _, err := Read(bytes.NewReader(data), int64(len(data)), everything); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 func hashOnly(t testing.TB, text string) *File {
-	f, err := Read(bytes.NewReader([]byte(text)), int64(len(text)))
+	f, err := Read(bytes.NewReader([]byte(text)), int64(len(text)), everything)
 	assert.ErrorIs(t, err, ErrNotELF)
 	return f
 }
@@ -23,10 +23,10 @@ func key(i uint64) event.FileID { return event.FileID{File: event.File{Inode: i}
 
 func TestCache(t *testing.T) {
 	f := hashOnly(t, "x")
-	one := NewCache(1 << 20)
+	one := NewCache[event.FileID](1 << 20)
 	one.Put(event.FileID{}, f)
 	size := one.Bytes()
-	c := NewCache(3 * size)
+	c := NewCache[event.FileID](3 * size)
 	for i := range uint64(3) {
 		c.Put(key(i), f)
 	}
@@ -50,7 +50,7 @@ func TestCache(t *testing.T) {
 // What exceeds the limit alone does not push the others out.
 func TestCacheFileTooLarge(t *testing.T) {
 	f := hashOnly(t, "x")
-	c := NewCache(2 * (f.Bytes() + 200))
+	c := NewCache[event.FileID](2 * (f.Bytes() + 200))
 	c.Put(key(1), f)
 	c.Put(key(2), &File{functions: table{text: string(make([]byte, 1<<16))}})
 	_, ok := c.Get(key(2))
@@ -63,7 +63,7 @@ func TestCacheFileTooLarge(t *testing.T) {
 func TestCacheStaysInBounds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit := rapid.IntRange(0, 5000).Draw(t, "limit")
-		c := NewCache(limit)
+		c := NewCache[event.FileID](limit)
 		put := 0
 		for _, n := range rapid.SliceOfN(rapid.IntRange(0, 2000), 0, 50).Draw(t, "sizes") {
 			k := key(uint64(n % 7))

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/elffile"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/interval"
 )
 
 // extent is a range of addresses.
@@ -55,7 +56,8 @@ func precedence(a, b function) int {
 // size gives the symbols without size (assembly, mostly) an end: that of the
 // longest alias at the same address, else the next symbol, the end of the
 // function around it or the end of the section, whichever comes first. Outside of
-// any section they name nothing.
+// any section they name nothing, and neither in a file whose other functions may have
+// been stripped.
 func (fs *functions) size(code []extent) {
 	section, around := 0, uint64(0)
 	for i := 0; i < len(fs.all); {
@@ -67,7 +69,7 @@ func (fs *functions) size(code []extent) {
 			for section < len(code) && code[section].end <= start {
 				section++
 			}
-			if section < len(code) && code[section].start <= start {
+			if section < len(code) && code[section].start <= start && fs.whole {
 				end = code[section].end
 			}
 			if j < len(fs.all) {
@@ -93,32 +95,13 @@ type span struct {
 	function int32
 }
 
-// flatten cuts the symbols into disjoint spans, in ascending order. The stack
-// holds the symbols that may still cover what comes, in order of precedence.
+// flatten cuts the symbols into disjoint spans, in ascending order.
 func (fs *functions) flatten() []span {
 	spans := make([]span, 0, len(fs.all))
-	var stack []int32
-	at := uint64(0)
-	// upTo names the addresses from at to limit.
-	upTo := func(limit uint64) {
-		for len(stack) > 0 && at < limit {
-			top := stack[len(stack)-1]
-			end := min(fs.all[top].end, limit)
-			if end > at {
-				spans = append(spans, span{extent{at, end}, top})
-				at = end
-			}
-			if fs.all[top].end <= at {
-				stack = stack[:len(stack)-1]
-			}
-		}
-		at = limit
-	}
-	for i := range fs.all {
-		upTo(fs.all[i].start)
-		stack = append(stack, int32(i))
-	}
-	upTo(math.MaxUint64)
+	at := func(i int) (start, end uint64) { return fs.all[i].start, fs.all[i].end }
+	interval.Flatten(len(fs.all), at, func(start, end uint64, i int) {
+		spans = append(spans, span{extent{start, end}, int32(i)})
+	})
 	return spans
 }
 

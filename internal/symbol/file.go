@@ -9,6 +9,7 @@ import (
 	"io"
 	"unsafe"
 
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/dwarfsymbol"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/elffile"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/gosymbol"
 )
@@ -33,18 +34,30 @@ type File struct {
 	htlHash    string
 	segments   []Segment
 	functions  table
-	golang     *gosymbol.Table // of a Go program
+	golang     *gosymbol.Table    // of a Go program
+	units      *dwarfsymbol.Index // of a program with debug information
+}
+
+// Options say what is read of a file.
+type Options struct {
+	// Native: the names of its symbols. Inline: where its debug information is. Go: the
+	// line table of a Go program.
+	Native, Inline, Go bool
+	// Separate finds what was stripped from it, Other what else its debug information
+	// refers to; nil finds nothing.
+	Separate Finder
+	Other    dwarfsymbol.Opener
 }
 
 // Read reads the executable file of size bytes behind r. It keeps nothing of r.
 //
 // The File is never nil. With an error it holds what was read before: the hash
-// of a file that is not ELF; hash, build IDs and segments, but no names, of one
-// whose symbol tables are damaged or too large.
+// of a file that is not ELF; hash, build IDs and segments, but not all names, of one
+// whose tables are damaged or too large.
 //
 // Time and memory are bounded by the limits of this package however hostile the
 // file is, and below them by what the file holds.
-func Read(r io.ReaderAt, size int64) (*File, error) {
+func Read(r io.ReaderAt, size int64, o Options) (*File, error) {
 	f := &File{}
 	if size < 0 {
 		return f, fmt.Errorf("%w: size is %d", ErrDamaged, size)
@@ -53,28 +66,44 @@ func Read(r io.ReaderAt, size int64) (*File, error) {
 	if f.htlHash, err = htlHash(r, size); err != nil {
 		return f, fmt.Errorf("hash of the file: %w", err)
 	}
-	img, err := elffile.Open(r, size)
-	if err != nil {
+	s := source{}
+	if s.File, err = elffile.Open(r, size); err != nil {
 		return f, err
 	}
-	if f.segments, err = executable(img.Segments); err != nil {
+	if f.segments, err = executable(s.Segments); err != nil {
 		return f, err
 	}
 	// Damaged section headers cost the names, not the identity: build IDs are
 	// in a segment, too.
-	sections, serr := img.Sections()
-	nerr := f.readNotes(img, sections)
-	gerr := f.readGo(r, size)
-	if serr == nil {
-		f.functions, serr = readFunctions(img, sections, f.namedBySymbols())
+	s.sections, err = s.Sections()
+	nerr := f.readNotes(s.File, s.sections)
+	if err != nil {
+		return f, errors.Join(nerr, err)
 	}
-	return f, errors.Join(nerr, gerr, serr)
+	return f, errors.Join(nerr, f.readNames(&image{source: s, buildID: f.gnuBuildID, options: o}))
+}
+
+// readNames reads what the options ask for.
+func (f *File) readNames(img *image) (err error) {
+	var errs []error
+	if img.options.Go {
+		errs = append(errs, f.readGo(img))
+	}
+	if img.options.Native {
+		f.functions, err = readFunctions(img, f.namedBySymbols())
+		errs = append(errs, err)
+	}
+	if img.options.Inline && f.golang == nil {
+		f.units, err = img.readIndex()
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 // readGo reads the line table of a Go program. What another version of Go wrote in a
 // way that is not known has the names of its symbols.
-func (f *File) readGo(r io.ReaderAt, size int64) (err error) {
-	f.golang, err = gosymbol.ReadELF(r, size)
+func (f *File) readGo(img *image) (err error) {
+	f.golang, err = gosymbol.ReadELF(img.File, img.sections)
 	if errors.Is(err, gosymbol.ErrNoTable) || errors.Is(err, gosymbol.ErrVersion) || errors.Is(err, gosymbol.ErrText) {
 		return nil
 	}
@@ -99,14 +128,44 @@ func (f *File) namedBySymbols() (out []Segment) {
 	return out
 }
 
-// GoFrames appends where addr is in a Go program: the innermost inlined call first, then
-// those that it was inlined into. Nothing is appended for other programs, and for C
-// code in a Go program.
-func (f *File) GoFrames(addr uint64, out []gosymbol.Frame) []gosymbol.Frame {
-	if f.golang == nil {
-		return out
+// Frame is a function at one place of its source.
+type Frame struct {
+	Function string
+	// File is a path as the compiler saw it, empty if it is not known. Line is 0 if it is
+	// not known, or the compiler made the code up.
+	File string
+	Line int
+}
+
+// Frames appends where addr is: the innermost inlined call first, then those that it
+// was inlined into. unit is what the debug information says of the address, nil if that is
+// not known. Of the function itself the symbol counts, which tells copies that the
+// compiler made of it apart. Nothing is appended if nothing is known.
+func (f *File) Frames(addr uint64, unit *dwarfsymbol.Unit, out []Frame) []Frame {
+	first := len(out)
+	if f.golang != nil {
+		for _, g := range f.golang.Frames(addr, nil) {
+			out = append(out, Frame{g.Function, g.File, g.Line})
+		}
+		if len(out) > first {
+			return out
+		}
 	}
-	return f.golang.Frames(addr, out)
+	if unit != nil {
+		for _, d := range unit.Frames(addr, nil) {
+			out = append(out, Frame{d.Function, d.File, d.Line})
+		}
+	}
+	name, ok := f.Name(addr)
+	switch last := len(out) - 1; {
+	case ok && last >= first:
+		out[last].Function = name
+	case ok:
+		out = append(out, Frame{Function: name})
+	case last >= first && out[last].Function == "":
+		return out[:first]
+	}
+	return out
 }
 
 // ReadBuildID reads the linker's build ID of the file of size bytes behind r, empty if
@@ -144,15 +203,23 @@ func (f *File) Segments() []Segment { return f.segments }
 // Functions is the number of address ranges that have a name.
 func (f *File) Functions() int { return len(f.functions.starts) }
 
-// Bytes is the memory the File holds.
-func (f *File) Bytes() int {
-	return int(unsafe.Sizeof(*f)) + len(f.gnuBuildID) + len(f.goBuildID) + len(f.htlHash) +
-		cap(f.segments)*int(unsafe.Sizeof(Segment{})) + f.functions.bytes() + f.goBytes()
+// Units says where in the debug information of the file what is; nil if there is none.
+func (f *File) Units() *dwarfsymbol.Index { return f.units }
+
+// Nameless is the file without names.
+func (f *File) Nameless() *File {
+	return &File{gnuBuildID: f.gnuBuildID, goBuildID: f.goBuildID, htlHash: f.htlHash, segments: f.segments}
 }
 
-func (f *File) goBytes() int {
-	if f.golang == nil {
-		return 0
+// Bytes is the memory the File holds.
+func (f *File) Bytes() int {
+	n := int(unsafe.Sizeof(*f)) + len(f.gnuBuildID) + len(f.goBuildID) + len(f.htlHash) +
+		cap(f.segments)*int(unsafe.Sizeof(Segment{})) + f.functions.bytes()
+	if f.golang != nil {
+		n += f.golang.Bytes()
 	}
-	return f.golang.Bytes()
+	if f.units != nil {
+		n += f.units.Bytes()
+	}
+	return n
 }

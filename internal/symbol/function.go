@@ -7,7 +7,9 @@ import (
 	"bytes"
 	"debug/elf"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/elffile"
 )
@@ -46,34 +48,64 @@ const (
 	maxUnderscores = 7 // the low bits of the rank
 )
 
-// functions is what readFunctions collects.
+// functions is what is collected of a file.
 type functions struct {
 	segments []Segment
 	strings  [][]byte
 	all      []function
+	// whole: there was a full symbol table (.symtab), so that what lies between two
+	// functions is of the first if that has no size.
+	whole bool
+
+	// Of entries of procedure linkage tables: which of the strings are their names,
+	// 0 if there are none; names of dynamic symbols; functions by start.
+	stubTable uint8
+	stubNames []byte
+	starts    map[uint64]int
 }
 
-// readFunctions reads the function symbols of .symtab and .dynsym.
-func readFunctions(img *elffile.File, sections []elffile.Section, segments []Segment) (table, error) {
+// readFunctions reads the function symbols of a file: .symtab and .dynsym, and of one
+// that was stripped those of its separate debug file and .gnu_debugdata. What is
+// damaged leaves the rest.
+func readFunctions(img *image, segments []Segment) (table, error) {
 	fs := functions{segments: segments}
+	errs := []error{fs.readTables(img.source)}
+	if !fs.whole {
+		debug, err := img.stripped()
+		if debug != nil {
+			err = fs.readTables(*debug)
+		}
+		errs = append(errs, err)
+	}
+	if !fs.whole {
+		errs = append(errs, fs.readDebugData(img.source))
+	}
+	errs = append(errs, fs.readStubs(img.source))
+	t, err := fs.compile(codeSections(img.sections))
+	return t, errors.Join(append(errs, err)...)
+}
+
+// readTables reads .symtab and .dynsym.
+func (fs *functions) readTables(img source) error {
+	var errs []error
 	for _, kind := range []elf.SectionType{elf.SHT_SYMTAB, elf.SHT_DYNSYM} {
 		// There is at most one of each (gABI chapter 4, sh_type).
-		for _, s := range sections {
-			if s.Type != kind {
-				continue
-			}
-			if err := fs.readTable(img, sections, s); err != nil {
-				return table{}, fmt.Errorf("%v: %w", kind, err)
-			}
-			break
+		i := slices.IndexFunc(img.sections, func(s elffile.Section) bool { return s.Type == kind })
+		if i < 0 {
+			continue
+		}
+		if err := fs.readTable(img, img.sections[i]); err != nil {
+			errs = append(errs, fmt.Errorf("%v: %w", kind, err))
+		} else if kind == elf.SHT_SYMTAB {
+			fs.whole = true
 		}
 	}
-	return fs.compile(codeSections(sections))
+	return errors.Join(errs...)
 }
 
 // readTable appends the function symbols of one symbol table.
-func (fs *functions) readTable(img *elffile.File, sections []elffile.Section, s elffile.Section) error {
-	if s.Flags&elf.SHF_COMPRESSED != 0 {
+func (fs *functions) readTable(img source, s elffile.Section) error {
+	if s.Compressed() {
 		return fmt.Errorf("%w: compressed", ErrDamaged)
 	}
 	if s.Entsize != symbolSize {
@@ -82,7 +114,7 @@ func (fs *functions) readTable(img *elffile.File, sections []elffile.Section, s 
 	if s.Size/symbolSize > maxScan {
 		return fmt.Errorf("%w: %d symbols, at most %d are read", ErrTooLarge, s.Size/symbolSize, maxScan)
 	}
-	names, err := readStrings(img, sections, s.Link)
+	names, err := readStrings(img, s.Link)
 	if err != nil {
 		return err
 	}
@@ -105,12 +137,12 @@ func (fs *functions) readTable(img *elffile.File, sections []elffile.Section, s 
 }
 
 // readStrings reads the string table that is section i.
-func readStrings(img *elffile.File, sections []elffile.Section, i uint32) ([]byte, error) {
-	if uint64(i) >= uint64(len(sections)) {
+func readStrings(img source, i uint32) ([]byte, error) {
+	if uint64(i) >= uint64(len(img.sections)) {
 		return nil, fmt.Errorf("%w: no section %d for the names", ErrDamaged, i)
 	}
-	s := sections[i]
-	if s.Type != elf.SHT_STRTAB || s.Flags&elf.SHF_COMPRESSED != 0 {
+	s := img.sections[i]
+	if s.Type != elf.SHT_STRTAB || s.Compressed() {
 		return nil, fmt.Errorf("%w: section %d holds no names", ErrDamaged, i)
 	}
 	if s.Size > maxStrings {

@@ -134,7 +134,7 @@ func TestNameAgainstNaive(t *testing.T) {
 			symbols[i].name += strings.Repeat("n", i+1) // all of different length
 		}
 		data := elfBuilder{symtab: symbols}.build()
-		f, err := Read(bytes.NewReader(data), int64(len(data)))
+		f, err := Read(bytes.NewReader(data), int64(len(data)), everything)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -19,7 +19,7 @@ func FuzzRead(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte, zeros uint16) {
 		// A sparse file: up to 64 GiB of zeros follow.
 		file := sparse{data, int64(len(data)) + int64(zeros)<<20}
-		got, err := Read(file, file.size)
+		got, err := Read(file, file.size, everything)
 		if got == nil || got.HTLHash() == "" {
 			t.Fatalf("no file: %v", err)
 		}

@@ -53,7 +53,7 @@ func readPath(t testing.TB, path string) *File {
 	t.Helper()
 	data, err := os.ReadFile(path)
 	require.NoError(t, err)
-	f, err := Read(bytes.NewReader(data), int64(len(data)))
+	f, err := Read(bytes.NewReader(data), int64(len(data)), everything)
 	require.NoError(t, err)
 	return f
 }
@@ -133,7 +133,7 @@ func checkNames(t *testing.T, path string) {
 
 // nameOf is the name of the function whose code was laid out at addr.
 func nameOf(f *File, addr uint64) (string, bool) {
-	if frames := f.GoFrames(addr, nil); len(frames) > 0 {
+	if frames := f.Frames(addr, nil, nil); len(frames) > 0 {
 		// The compiler's own middle dot is a dot among symbols.
 		return strings.ReplaceAll(frames[len(frames)-1].Function, "·", "."), true
 	}

@@ -4,7 +4,6 @@
 package symbol
 
 import (
-	"debug/elf"
 	"fmt"
 	"slices"
 
@@ -44,7 +43,7 @@ func (f *File) Address(offset uint64) (addr uint64, seg Segment, ok bool) {
 func executable(segments []elffile.Segment) ([]Segment, error) {
 	var out []Segment
 	for _, s := range segments {
-		if s.Type != elf.PT_LOAD || s.Flags&elf.PF_X == 0 || s.Filesz == 0 {
+		if !s.Executable() || s.Filesz == 0 {
 			continue
 		}
 		if s.Addr+s.Filesz < s.Addr || s.Offset+s.Filesz < s.Offset {

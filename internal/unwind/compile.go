@@ -64,7 +64,7 @@ func Compile(r io.ReaderAt, size int64) (*Table, error) {
 	if err != nil {
 		b.damage(err)
 	}
-	if err := b.build(&eh, &debug, goTable(r, size)); err != nil {
+	if err := b.build(&eh, &debug, goTable(file)); err != nil {
 		return nil, err
 	}
 	return t, nil

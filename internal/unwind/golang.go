@@ -5,16 +5,17 @@ package unwind
 
 import (
 	"fmt"
-	"io"
 	"math"
 
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/elffile"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/gosymbol"
 )
 
 // goTable finds the line table of a Go program. There is none in other files, and none
 // where sections are damaged, as those who look for others say.
-func goTable(r io.ReaderAt, size int64) *gosymbol.Input {
-	in, err := gosymbol.Locate(r, size)
+func goTable(f *elffile.File) *gosymbol.Input {
+	sections, _ := f.Sections() // the line table can be found without
+	in, err := gosymbol.Locate(f, sections)
 	if err != nil {
 		return nil
 	}

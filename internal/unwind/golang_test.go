@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/elffile"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/gosymbol"
 )
 
@@ -37,6 +38,18 @@ func buildGo(t *testing.T, flags string) (path string, functions map[string]uint
 		functions[s.Name] = s.Value
 	}
 	return path, functions
+}
+
+func locateGo(data []byte) (gosymbol.Input, error) {
+	f, err := elffile.Open(bytes.NewReader(data), int64(len(data)))
+	if err != nil {
+		return gosymbol.Input{}, err
+	}
+	sections, err := f.Sections()
+	if err != nil {
+		return gosymbol.Input{}, err
+	}
+	return gosymbol.Locate(f, sections)
 }
 
 // What call frame information does not say of Go is known.
@@ -80,7 +93,7 @@ func TestStrippedGoProgramsHaveRows(t *testing.T) {
 	require.Greater(t, len(got.Rows), 5000)
 	data, err := os.ReadFile(stripped)
 	require.NoError(t, err)
-	in, err := gosymbol.Locate(bytes.NewReader(data), int64(len(data)))
+	in, err := locateGo(data)
 	require.NoError(t, err)
 	spans := 0
 	require.NoError(t, gosymbol.Spans(in, func(s gosymbol.Span) error {

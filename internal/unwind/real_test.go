@@ -15,8 +15,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/gosymbol"
 )
 
 // tool returns the path of a program that the test needs. CI has all of them.
@@ -229,7 +227,7 @@ func checkReadelf(t *testing.T, path string) *Table {
 func isGo(t *testing.T, path string) bool {
 	data, err := os.ReadFile(path)
 	require.NoError(t, err)
-	_, err = gosymbol.Locate(bytes.NewReader(data), int64(len(data)))
+	_, err = locateGo(data)
 	return err == nil
 }
 

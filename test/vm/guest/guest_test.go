@@ -51,6 +51,9 @@ func start(t *testing.T) profiler {
 		MaxProcesses:       32768,
 		MaxBatchBytes:      3 << 20,
 		RootPath:           "/",
+		DebugDirectories:   []string{"/usr/lib/debug"},
+		Names:              receiver.Names{Kernel: true, Native: true, Inline: true, Go: true, JIT: true},
+		SymbolCacheSize:    128 << 20,
 	}, receiver.OpenKernel, p.sink)
 	require.NoError(t, err)
 	require.NoError(t, r.Start(t.Context(), componenttest.NewNopHost()))

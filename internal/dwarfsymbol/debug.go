@@ -1,0 +1,180 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+package dwarfsymbol
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/elffile"
+)
+
+// What can be wrong with debug information. The functions of this package wrap one
+// of these, one of elffile's, or an I/O error.
+var (
+	// ErrNone: the file has no debug information.
+	ErrNone = errors.New("no debug information")
+	// ErrDamaged: what it says about itself cannot be.
+	ErrDamaged = errors.New("damaged debug information")
+	// ErrUnsupported: a version of DWARF, or a form, that this package does not know.
+	ErrUnsupported = errors.New("unknown debug information")
+	// ErrTooLarge: it may be right, but exceeds a limit of this package.
+	ErrTooLarge = errors.New("debug information exceeds a limit")
+	// ErrElsewhere: a part of it is in another file that was not found.
+	ErrElsewhere = errors.New("debug information is in a file that is not there")
+)
+
+// maxUnpacked bounds the compressed sections of a file, unpacked, which have to be in
+// memory as a whole while it is read.
+const maxUnpacked = 256 << 20
+
+// Other names a file that has a part of the debug information.
+type Other struct {
+	// Path is where the file should be, if absolute; BuildID is the linker's, as
+	// lower-case hex. Either may be empty.
+	Path, BuildID string
+	// Package: it is the DWARF package of the executable file, beside it.
+	Package bool
+}
+
+// Opener opens another file of size bytes; r is nil if it is not there.
+type Opener func(Other) (r io.ReaderAt, size int64)
+
+// Debug is the debug information of a file while it is being read.
+type Debug struct {
+	sections
+	img  *elffile.File
+	open Opener
+	// code are the addresses that the file has instructions at.
+	code     []extent
+	unpacked uint64
+	// left is how much more may be read of tables that units refer to, in bytes.
+	left    uint64
+	abbrevs map[uint64]abbrevs
+	units   map[uint64]*unit // by their offset
+	index   *Index
+	// alt is the supplementary file (dwz), pack the DWARF package, if they were opened.
+	alt, pack  *Debug
+	altErr     error
+	packOpened bool
+}
+
+// sections are those of one file, or of one unit in a package; nil if they are not
+// there.
+type sections struct {
+	info, abbrev, str, lineStr, strOffsets, addr, ranges, rnglists, line *section
+}
+
+type extent struct{ start, end uint64 }
+
+// Open looks for debug information in an ELF file with the given sections. What of it
+// is elsewhere is opened when it is needed; open may be nil.
+func Open(img *elffile.File, all []elffile.Section, open Opener) (*Debug, error) {
+	d, err := openSections(img, all, "", open)
+	if err != nil {
+		return nil, err
+	}
+	if d.info == nil || d.abbrev == nil {
+		return nil, ErrNone
+	}
+	d.code = executable(img)
+	return d, nil
+}
+
+// openSections opens the sections whose names end in suffix.
+func openSections(img *elffile.File, all []elffile.Section, suffix string, open Opener) (*Debug, error) {
+	if open == nil {
+		open = func(Other) (io.ReaderAt, int64) { return nil, 0 }
+	}
+	d := &Debug{img: img, open: open, abbrevs: map[uint64]abbrevs{}, units: map[uint64]*unit{}}
+	names := []string{".debug_info", ".debug_abbrev", ".debug_str", ".debug_line_str", ".debug_str_offsets",
+		".debug_addr", ".debug_ranges", ".debug_rnglists", ".debug_line"}
+	for i := range names {
+		names[i] += suffix
+	}
+	found, err := img.Named(all, names...)
+	if err != nil {
+		return nil, err
+	}
+	targets := []**section{&d.info, &d.abbrev, &d.str, &d.lineStr, &d.strOffsets, &d.addr, &d.ranges, &d.rnglists, &d.line}
+	for i, s := range found {
+		if *targets[i], err = d.section(names[i], s); err != nil {
+			return nil, err
+		}
+	}
+	d.budget()
+	return d, nil
+}
+
+// section opens a section, nil if it is not in the file.
+func (d *Debug) section(name string, s elffile.Section) (*section, error) {
+	if !s.InFile() || s.Size == 0 {
+		return nil, nil
+	}
+	out := &section{name: name, img: d.img, header: s, size: s.Size}
+	if !s.Compressed() {
+		if !d.img.Holds(s.Offset, s.Size) {
+			return nil, fmt.Errorf("%w: %s is beyond the end of the file", ErrDamaged, name)
+		}
+		return out, nil
+	}
+	content, err := d.img.Content(name, s, maxUnpacked-d.unpacked)
+	if err != nil {
+		return nil, err
+	}
+	d.unpacked += uint64(len(content))
+	return &section{name: name, size: uint64(len(content)), window: content}, nil
+}
+
+// budget begins a piece of work. Units may refer to the same tables, so what is read of
+// them is bounded: by some times their size, which no compiler comes near.
+func (d *Debug) budget() {
+	const least, times, most = 16 << 20, 8, 4 << 30
+	size := uint64(0)
+	for _, s := range []*section{d.abbrev, d.ranges, d.rnglists} {
+		if s != nil {
+			size += s.size
+		}
+	}
+	d.left = min(least+times*min(size, most), most)
+	for _, other := range []*Debug{d.alt, d.pack} {
+		if other != nil {
+			other.budget()
+		}
+	}
+}
+
+// spend takes n bytes of the budget.
+func (d *Debug) spend(n int) error {
+	if uint64(n) > d.left {
+		return fmt.Errorf("%w: tables are referred to more than is usual", ErrTooLarge)
+	}
+	d.left -= uint64(n)
+	return nil
+}
+
+// executable returns the addresses of code.
+func executable(img *elffile.File) (out []extent) {
+	for _, s := range img.Segments {
+		if s.Executable() && s.Addr+s.Memsz > s.Addr {
+			out = append(out, extent{s.Addr, s.Addr + s.Memsz})
+		}
+	}
+	return out
+}
+
+// keeps says whether a range of addresses is code of the file. What the linker left
+// out is still described, at addresses such as 0.
+func (d *Debug) keeps(e extent) bool {
+	if e.start >= e.end {
+		return false
+	}
+	for _, c := range d.code {
+		if e.start >= c.start && e.end <= c.end {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,128 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+package dwarfsymbol
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"unsafe"
+)
+
+const (
+	// maxUnits bounds the units of a file; Chromium has some 40,000.
+	maxUnits = 1 << 20
+	// maxIndexed bounds the ranges of addresses of all units.
+	maxIndexed = 4 << 20
+)
+
+// Index tells which unit is about an address. It is immutable, and safe for concurrent
+// use. A range of addresses costs 16 bytes, a unit 8.
+type Index struct {
+	starts  []uint64 // ascending
+	sizes   []uint32
+	units   []uint32 // number of the unit
+	offsets []uint64 // of all units, ascending
+	// Damaged is the number of units that were left out.
+	Damaged int
+}
+
+// Index reads the headers and ranges of all units.
+func (d *Debug) Index() (*Index, error) {
+	d.budget()
+	x := &Index{}
+	var all []unitRange
+	for off := uint64(0); off < d.info.size; {
+		if len(x.offsets) == maxUnits {
+			return nil, fmt.Errorf("%w: more than %d units", ErrTooLarge, maxUnits)
+		}
+		u, err := d.readUnit(d.sections, off, nil)
+		if u == nil {
+			x.Damaged++ // how long it is is not known
+			break
+		}
+		n := uint32(len(x.offsets))
+		x.offsets = append(x.offsets, off)
+		if err == nil {
+			err = u.extents(u.low, u.high, u.ranges, func(e extent) {
+				if d.keeps(e) && e.end-e.start <= math.MaxUint32 && len(all) <= maxIndexed {
+					all = append(all, unitRange{e, n})
+				}
+			})
+		}
+		if err != nil {
+			x.Damaged++
+		}
+		if len(all) > maxIndexed {
+			return nil, fmt.Errorf("%w: more than %d ranges", ErrTooLarge, maxIndexed)
+		}
+		off += u.size
+	}
+	x.place(all)
+	return x, nil
+}
+
+// unitRange is a range of addresses of a unit.
+type unitRange struct {
+	extent
+	unit uint32
+}
+
+// place makes the ranges disjoint: where two overlap, which they should not, the one
+// that begins later counts. Neighbours of one unit become one.
+func (x *Index) place(all []unitRange) {
+	slices.SortFunc(all, func(a, b unitRange) int {
+		return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(a.unit, b.unit))
+	})
+	var out []unitRange
+	for _, r := range all {
+		if n := len(out); n > 0 {
+			last := &out[n-1]
+			if last.unit == r.unit && last.end >= r.start && max(last.end, r.end)-last.start <= math.MaxUint32 {
+				last.end = max(last.end, r.end)
+				continue
+			}
+			last.end = min(last.end, r.start)
+		}
+		out = append(out, r)
+	}
+	x.starts, x.sizes, x.units = make([]uint64, len(out)), make([]uint32, len(out)), make([]uint32, len(out))
+	for i, r := range out {
+		x.starts[i], x.sizes[i], x.units[i] = r.start, uint32(r.end-r.start), r.unit
+	}
+	x.offsets = slices.Clip(x.offsets)
+}
+
+// Unit returns the number of the unit that is about addr.
+func (x *Index) Unit(addr uint64) (n uint32, ok bool) {
+	i, found := slices.BinarySearch(x.starts, addr)
+	if !found {
+		i--
+	}
+	if i < 0 || addr-x.starts[i] >= uint64(x.sizes[i]) {
+		return 0, false
+	}
+	return x.units[i], true
+}
+
+// around returns the offset of the unit that the offset in .debug_info lies in.
+func (x *Index) around(off uint64) (uint64, bool) {
+	i, found := slices.BinarySearch(x.offsets, off)
+	if !found {
+		i--
+	}
+	if i < 0 {
+		return 0, false
+	}
+	return x.offsets[i], true
+}
+
+// Units is the number of units.
+func (x *Index) Units() int { return len(x.offsets) }
+
+// Bytes is the memory the Index holds.
+func (x *Index) Bytes() int {
+	return int(unsafe.Sizeof(*x)) + 8*cap(x.starts) + 4*cap(x.sizes) + 4*cap(x.units) + 8*cap(x.offsets)
+}

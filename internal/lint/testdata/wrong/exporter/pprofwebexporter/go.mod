@@ -1,0 +1,1 @@
+module github.com/seed-a4c8bb2c/ebpfprofilerreceiver/exporter/pprofwebexporter

@@ -1,0 +1,63 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+package pipeline
+
+import "github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/profile"
+
+// met are the frames of a window by what is known of them.
+type met struct {
+	frames map[profile.Frame]struct{}
+	// fresh are those whose file was not read yet.
+	fresh []profile.Frame
+	// units are those of the window's frames, by binary.
+	units map[profile.BinaryID]map[uint32]struct{}
+}
+
+func newMet() met {
+	return met{frames: map[profile.Frame]struct{}{}, units: map[profile.BinaryID]map[uint32]struct{}{}}
+}
+
+// meet notes the frames of a stack that the window had not seen.
+func (w *window) meet(stack []profile.Frame) {
+	for _, f := range stack {
+		if f.Binary < firstMapped {
+			continue
+		}
+		if _, ok := w.met.frames[f]; !ok {
+			w.met.frames[f] = struct{}{}
+			w.met.fresh = append(w.met.fresh, f)
+		}
+	}
+}
+
+// look asks for the debug information of frames whose files have been read since.
+func (w *window) look() {
+	kept := w.met.fresh[:0]
+	for _, f := range w.met.fresh {
+		m := &w.mapped[f.Binary-firstMapped]
+		if m.life != nil {
+			continue
+		}
+		file := w.code.file(m.Mapping)
+		if file == nil {
+			kept = append(kept, f)
+			continue
+		}
+		address, _, ok := file.Address(f.Offset)
+		if x := file.Units(); ok && x != nil {
+			if n, ok := x.Unit(address); ok {
+				w.met.add(f.Binary, n)
+				w.code.wantUnit(m, file, n)
+			}
+		}
+	}
+	w.met.fresh = kept
+}
+
+func (m *met) add(b profile.BinaryID, unit uint32) {
+	if m.units[b] == nil {
+		m.units[b] = map[uint32]struct{}{}
+	}
+	m.units[b][unit] = struct{}{}
+}

@@ -1,0 +1,109 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+package symbol
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/dwarfsymbol"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/elffile"
+)
+
+// source is an ELF file while it is being read.
+type source struct {
+	*elffile.File
+	sections []elffile.Section
+}
+
+func openSource(r io.ReaderAt, size int64) (s source, err error) {
+	if s.File, err = elffile.Open(r, size); err != nil {
+		return s, err
+	}
+	s.sections, err = s.Sections()
+	return s, err
+}
+
+// image is an executable file, and the file that holds what was stripped from it.
+type image struct {
+	source
+	buildID string
+	options Options
+
+	looked  bool
+	debug   *source // nil if there is none
+	lookErr error
+}
+
+// stripped returns what was stripped from the file, nil if that is nowhere.
+func (img *image) stripped() (*source, error) {
+	if img.looked || img.options.Separate == nil {
+		return img.debug, img.lookErr
+	}
+	img.looked = true
+	r, size := img.options.Separate(separate(img.source, img.buildID))
+	if r == nil {
+		return nil, nil
+	}
+	s, err := openSource(r, size)
+	if err != nil {
+		img.lookErr = fmt.Errorf("separate debug file: %w", err)
+		return nil, img.lookErr
+	}
+	img.debug = &s
+	return img.debug, nil
+}
+
+// readDebug opens the debug information of the file.
+func (img *image) readDebug() (*dwarfsymbol.Debug, error) {
+	d, err := dwarfsymbol.Open(img.File, img.sections, img.options.Other)
+	if !errors.Is(err, dwarfsymbol.ErrNone) {
+		return d, err
+	}
+	s, err := img.stripped()
+	if s == nil {
+		return nil, errors.Join(dwarfsymbol.ErrNone, err)
+	}
+	return dwarfsymbol.Open(s.File, s.sections, img.options.Other)
+}
+
+// readIndex reads where in the debug information what is; nil if there is none.
+func (img *image) readIndex() (*dwarfsymbol.Index, error) {
+	d, err := img.readDebug()
+	if errors.Is(err, dwarfsymbol.ErrNone) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return d.Index()
+}
+
+// ReadUnits reads units of the debug information of the file of size bytes behind r, of
+// which x is the index. What could not be read is nil, and what was read in part is there
+// all the same.
+func ReadUnits(r io.ReaderAt, size int64, o Options, x *dwarfsymbol.Index, numbers []uint32) ([]*dwarfsymbol.Unit, error) {
+	s, err := openSource(r, size)
+	if err != nil {
+		return nil, err
+	}
+	f := File{}
+	if err := f.readNotes(s.File, s.sections); err != nil {
+		return nil, err
+	}
+	img := &image{source: s, buildID: f.gnuBuildID, options: o}
+	d, err := img.readDebug()
+	if err != nil {
+		return nil, err
+	}
+	units := make([]*dwarfsymbol.Unit, len(numbers))
+	var errs []error
+	for i, n := range numbers {
+		if units[i], err = d.Unit(x, n); err != nil {
+			errs = append(errs, fmt.Errorf("unit %d: %w", n, err))
+		}
+	}
+	return units, errors.Join(errs...)
+}

@@ -1,0 +1,162 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+package receiver
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"runtime/debug"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/dwarfsymbol"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/pipeline"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/procfs"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/symbol"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/unwind"
+)
+
+// largeFile is the size of a file that takes tens of megabytes to read.
+const largeFile = 8 << 20
+
+// file reads through a process that has the file mapped: the path may name another
+// file by now, or none. A file that is no ELF file still has a hash.
+func (r procReader) file(request pipeline.FileRequest) (pipeline.FileAnswer, error) {
+	if request.Mapping.VDSO() {
+		return r.vdso(request)
+	}
+	answer := pipeline.FileAnswer{ID: request.ID}
+	var fault error
+	f, err := r.proc.OpenMapped(request.PIDs[:], request.Mapping, func(f *os.File) (ok bool) {
+		if answer.Content, ok = identify(f, request.Mapping.BuildID); !ok {
+			return false
+		}
+		if answer.Content == request.Known {
+			return true
+		}
+		answer.File, fault = r.read(f, answer.Content.Size, request)
+		if !request.Placed {
+			answer.Table, _ = unwind.Compile(f, answer.Content.Size) // few files have none
+		}
+		return true
+	})
+	if err != nil {
+		return pipeline.FileAnswer{ID: request.ID}, nil
+	}
+	f.Close()
+	answer.Faulty = fault != nil
+	if answer.File != nil && answer.Content.Size >= largeFile {
+		// What was needed to read it is several times what is kept, and a quiet collector
+		// would hold on to it for minutes.
+		debug.FreeOSMemory()
+	}
+	return answer, fault
+}
+
+// identify says whether a file may be the one that is asked for.
+func identify(f *os.File, buildID string) (content event.File, ok bool) {
+	content, err := procfs.Identity(f)
+	return content, err == nil && (buildID == "" || buildID == symbol.ReadBuildID(f, content.Size))
+}
+
+// read reads the names of a file. The error is about what was left out.
+func (r procReader) read(f *os.File, size int64, request pipeline.FileRequest) (*symbol.File, error) {
+	c := companions{reader: r, request: request}
+	defer c.close()
+	file, err := symbol.Read(f, size, c.options())
+	if err == nil || errors.Is(err, symbol.ErrNotELF) || errors.Is(err, symbol.ErrUnsupported) {
+		return file, nil
+	}
+	return file, fmt.Errorf("names of %q are left out: %w", request.Mapping.Path, err)
+}
+
+// units reads debug information. A file without build ID has to be the one whose index
+// is asked about.
+func (r procReader) units(request pipeline.UnitRequest) pipeline.UnitAnswer {
+	answer := pipeline.UnitAnswer{ID: request.ID, Numbers: request.Numbers}
+	var size int64
+	f, err := r.proc.OpenMapped(request.PIDs[:], request.Mapping, func(f *os.File) bool {
+		content, ok := identify(f, request.ID.BuildID)
+		size = content.Size
+		return ok && (request.Known == event.File{} || request.Known == content)
+	})
+	if err != nil {
+		return answer
+	}
+	defer f.Close()
+	c := companions{reader: r, request: request.FileRequest}
+	defer c.close()
+	answer.Units, _ = symbol.ReadUnits(f, size, c.options(), request.Index, request.Numbers)
+	if answer.Units == nil {
+		answer.Units = make([]*dwarfsymbol.Unit, len(request.Numbers))
+	}
+	return answer
+}
+
+// companions are the files that belong to one that is asked for: what was stripped from
+// it, and what else its debug information refers to.
+type companions struct {
+	reader  procReader
+	request pipeline.FileRequest
+	files   []*os.File
+	// beside is the directory of the separate debug file, or of the file itself.
+	beside string
+}
+
+func (c *companions) options() symbol.Options {
+	n := c.reader.names
+	c.beside = path.Dir(c.request.Mapping.Path)
+	return symbol.Options{Native: n.Native, Inline: n.Native && n.Inline, Go: n.Go, Separate: c.separate, Other: c.other}
+}
+
+// separate opens the separate debug file.
+func (c *companions) separate(which symbol.Separate) (io.ReaderAt, int64) {
+	return c.open(which.Paths(c.reader.debug, c.request.Mapping.Path), which.Is)
+}
+
+// other opens another file of the debug information. Paths in a file are relative to it.
+func (c *companions) other(which dwarfsymbol.Other) (io.ReaderAt, int64) {
+	if which.Package {
+		return c.open([]string{c.request.Mapping.Path + ".dwp"}, anyFile)
+	}
+	at := which.Path
+	if !path.IsAbs(at) {
+		at = path.Join(c.beside, at)
+	}
+	if which.BuildID == "" {
+		return c.open([]string{at}, anyFile)
+	}
+	id := symbol.Separate{BuildID: which.BuildID}
+	return c.open(append([]string{at}, id.Paths(c.reader.debug, "")...), id.Is)
+}
+
+// anyFile is for files that are known by what is in them.
+func anyFile(io.ReaderAt, int64) bool { return true }
+
+// open opens the first file that is the one, as long as the companions are in use.
+func (c *companions) open(paths []string, is func(io.ReaderAt, int64) bool) (io.ReaderAt, int64) {
+	var size int64
+	f, err := c.reader.proc.OpenOne(c.request.PIDs[:], paths, func(f *os.File) bool {
+		info, err := f.Stat()
+		if err != nil {
+			return false
+		}
+		size = info.Size()
+		return is(f, size)
+	})
+	if err != nil {
+		return nil, 0 // most files have none
+	}
+	c.files = append(c.files, f)
+	c.beside = path.Dir(f.Name())
+	return f, size
+}
+
+func (c *companions) close() {
+	for _, f := range c.files {
+		f.Close()
+	}
+}

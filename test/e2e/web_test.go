@@ -1,0 +1,106 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build e2e && linux
+
+package e2e
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// fetch returns a page, which has to be there.
+func fetch(t testing.TB, url string) []byte {
+	t.Helper()
+	response, err := http.Get(url)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, response.StatusCode, "%s: %s", url, body)
+	return body
+}
+
+// A browser sees the processes that are busy, and in which functions.
+func TestWeb(t *testing.T) {
+	burners := burnAll(t)
+	port := portVariable(t, "WEB_PORT")
+	c := start(t, "web.yaml", port)
+	site := "http://localhost:" + strings.TrimPrefix(port, "WEB_PORT=")
+	time.Sleep(8 * time.Second)
+
+	page := string(fetch(t, site+"/?search="+strconv.Itoa(burners[0].pid)))
+	require.Contains(t, page, fmt.Sprintf(`<td class="pid">%d</td>`, burners[0].pid))
+	link := regexp.MustCompile(`href="(/profile/process=[0-9a-f]{16}/)flamegraph"`).FindStringSubmatch(page)
+	require.NotNil(t, link, page)
+	process := site + link[1]
+
+	chain := cFunctions() // the innermost first
+	for _, view := range []string{"flamegraph", "top", "peek"} {
+		shown := string(fetch(t, process+view))
+		for _, function := range chain {
+			assert.Contains(t, shown, function, view)
+		}
+		assert.Contains(t, shown, fmt.Sprintf("chain (%d)", burners[0].pid), view)
+		assert.NotContains(t, shown, "main.link7", "%s has functions of another process", view)
+	}
+
+	// Of two CPUs one was busy with it, for most of the time.
+	outermostFirst := slices.Clone(chain)
+	slices.Reverse(outermostFirst)
+	var seconds float64
+	for _, line := range strings.Split(strings.TrimSpace(string(fetch(t, process+"folded.txt"))), "\n") {
+		stack, value, found := strings.Cut(line, " ")
+		require.True(t, found, line)
+		require.True(t, strings.HasPrefix(stack, "chain;"), line)
+		if strings.HasSuffix(stack, strings.Join(outermostFirst, ";")) {
+			n, err := strconv.ParseFloat(value, 64)
+			require.NoError(t, err, line)
+			seconds += n / 1e9
+		}
+	}
+	assert.Greater(t, seconds, 1.0, "CPU time in the innermost function")
+	assert.Less(t, seconds, 12.0, "CPU time in the innermost function")
+
+	zipped, err := gzip.NewReader(bytes.NewReader(fetch(t, process+"profile.pb.gz")))
+	require.NoError(t, err)
+	profile, err := io.ReadAll(zipped)
+	require.NoError(t, err)
+	for _, function := range chain {
+		assert.Contains(t, string(profile), function)
+	}
+
+	all := string(fetch(t, site+"/profile/all/flamegraph"))
+	assert.Contains(t, all, "chain_19", "a function of C")
+	assert.Contains(t, all, "main.link7", "a function of Go")
+	c.stop()
+}
+
+// Every example is a configuration that the collector takes.
+func TestExamples(t *testing.T) {
+	files, err := filepath.Glob("../../examples/*.yaml")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		cmd := exec.Command(collectorBinary(t), "validate", "--config="+file, gate)
+		cmd.Env = append(os.Environ(), "PROFILES_FILE="+t.TempDir()+"/profiles", "WEB_ENDPOINT=localhost:0")
+		out, err := cmd.CombinedOutput()
+		assert.NoError(t, err, "%s: %s", file, out)
+	}
+}

@@ -15,14 +15,6 @@
 #define PART_FRAMES (MAX_USER_FRAMES / PARTS)
 _Static_assert(PARTS * PART_FRAMES == MAX_USER_FRAMES, "some frames have no part");
 
-/* Goes from part to part. The sampler alone uses it, as it does scratch. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct walk);
-} walks SEC(".maps");
-
 int walk_part(void *ctx);
 
 struct {

@@ -513,9 +513,23 @@ static __always_inline void end_walk(struct walk *w, struct wire_sample *sample)
 	sample->head.user_stack = w->end;
 }
 
+/*
+ * The sampler alone uses it, as it does scratch. The verifier, which follows each value on
+ * the stack, takes what is in there for anything.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct walk);
+} walks SEC(".maps");
+
 static long walk_in_loop(__u64 index, void *context)
 {
-	return walk_frame(context);
+	__u32 zero = 0;
+	struct walk *w = bpf_map_lookup_elem(&walks, &zero);
+
+	return w ? walk_frame(w) : 1;
 }
 
 /*
@@ -524,12 +538,13 @@ static long walk_in_loop(__u64 index, void *context)
  */
 static __always_inline int walk_user_stack(struct wire_sample *sample)
 {
-	struct walk w = {};
+	__u32 zero = 0;
+	struct walk *w = bpf_map_lookup_elem(&walks, &zero);
 
-	if (!begin_walk(&w, sample))
+	if (!w || !begin_walk(w, sample))
 		return 0;
-	bpf_loop(2 * MAX_USER_FRAMES + 1, walk_in_loop, &w, 0);
-	end_walk(&w, sample);
+	bpf_loop(2 * MAX_USER_FRAMES + 1, walk_in_loop, NULL, 0);
+	end_walk(w, sample);
 	return 1;
 }
 

@@ -18,9 +18,9 @@ import (
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/roottest"
 )
 
-// maxVerified is three tenths of what the verifier looks at before it gives up
+// maxVerified is half of what the verifier looks at before it gives up
 // (BPF_COMPLEXITY_LIMIT_INSNS in include/linux/bpf.h, v5.10 to v6.18).
-const maxVerified = 300_000
+const maxVerified = 500_000
 
 var processed = regexp.MustCompile(`processed (\d+) insns`)
 

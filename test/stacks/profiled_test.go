@@ -29,7 +29,7 @@ import (
 const (
 	// settle is how long a program runs before its samples are compared: its tables are
 	// placed after its first sample.
-	settle = 3 * time.Second
+	settle = 5 * time.Second
 	// margin keeps exec, what comes before the program is ready, and exit apart.
 	margin = 20 * time.Millisecond
 )

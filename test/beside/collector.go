@@ -1,0 +1,105 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package main
+
+import (
+	"encoding/binary"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pprofile"
+)
+
+const config = `
+receivers: {ebpf_profiler: {samples_per_second: %d}}
+exporters: {file: {path: %s, format: proto}}
+service:
+  telemetry: {metrics: {level: none}}
+  pipelines: {profiles: {receivers: [ebpf_profiler], exporters: [file]}}
+`
+
+// collector is one with the receiver. What it does includes names.
+type collector struct {
+	cmd  *exec.Cmd
+	file string
+}
+
+func startCollector(binary string, hz int, folder string) (session, error) {
+	c := &collector{file: filepath.Join(folder, "profiles.otlp")}
+	c.cmd = exec.Command(binary, "--config=yaml:"+fmt.Sprintf(config, hz, c.file), "--feature-gates=service.profilesSupport")
+	if err := c.cmd.Start(); err != nil {
+		return nil, err
+	}
+	time.Sleep(15 * time.Second) // the first window, and files of what runs here
+	return c, nil
+}
+
+func (c *collector) cpu() (time.Duration, error) { return threads(c.cmd.Process.Pid) }
+
+func (c *collector) stop() error {
+	if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	return c.cmd.Wait()
+}
+
+func (c *collector) stacks() (samples, whole int, after time.Duration, err error) {
+	defer os.Remove(c.file)
+	data, err := os.ReadFile(c.file)
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	for len(data) >= 4 {
+		size := int(binary.BigEndian.Uint32(data))
+		if data = data[4:]; size > len(data) {
+			return 0, 0, 0, fmt.Errorf("%s is cut off", c.file)
+		}
+		p, err := (&pprofile.ProtoUnmarshaler{}).UnmarshalProfiles(data[:size])
+		if err != nil {
+			return 0, 0, 0, err
+		}
+		n, m := count(p)
+		samples, whole, data = samples+n, whole+m, data[size:]
+	}
+	return samples, whole, 0, nil
+}
+
+// count counts the samples of the load.
+func count(p pprofile.Profiles) (samples, whole int) {
+	d := p.Dictionary()
+	for _, rp := range p.ResourceProfiles().All() {
+		if name, _ := rp.Resource().Attributes().Get("process.executable.name"); name.Str() != loadName {
+			continue
+		}
+		for _, sp := range rp.ScopeProfiles().All() {
+			for _, profile := range sp.Profiles().All() {
+				for _, s := range profile.Samples().All() {
+					n := s.TimestampsUnixNano().Len()
+					samples += n
+					if read(d, s).whole() {
+						whole += n
+					}
+				}
+			}
+		}
+	}
+	return samples, whole
+}
+
+func read(d pprofile.ProfilesDictionary, sample pprofile.Sample) *stack {
+	var s stack
+	for _, i := range d.StackTable().At(int(sample.StackIndex())).LocationIndices().All() {
+		for _, line := range d.LocationTable().At(int(i)).Lines().All() {
+			f := d.FunctionTable().At(int(line.FunctionIndex()))
+			s.add(d.StringTable().At(int(f.NameStrindex())))
+		}
+	}
+	return &s
+}

@@ -237,7 +237,7 @@ func TestTablesOfAnotherImageAreNotUsed(t *testing.T) {
 		"another process": func(s *unwind.Space) { s.Proc.Start-- },
 		"before the exec": func(s *unwind.Space) { s.Generation-- },
 	} {
-		stacks := p.walked(t, 300*time.Millisecond, change, "plain", "10")
+		stacks := p.walked(t, time.Second, change, "plain", "10")
 		require.Len(t, stacks, 1, name)
 		require.Greater(t, len(stacks[event.UserTaken]), 30, name)
 	}
@@ -250,7 +250,7 @@ func TestStacksOf32BitProgramsFollowFramePointers(t *testing.T) {
 		t.Skip("builds a program for 32-bit x86")
 	}
 	p := &program{path: workloads.BuildNarrow(t)}
-	stacks := p.walked(t, 300*time.Millisecond, func(s *unwind.Space) {
+	stacks := p.walked(t, time.Second, func(s *unwind.Space) {
 		s.Regions = []unwind.Region{{Start: 0x1000, End: 1 << 32}}
 	})
 	require.Len(t, stacks, 1)

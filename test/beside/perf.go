@@ -41,7 +41,7 @@ func startPerf(mode string) func(hz int, folder string) (session, error) {
 func (p *perf) cpu() (time.Duration, error) { return threads(p.cmd.Process.Pid) }
 
 func (p *perf) stop() error {
-	if err := p.cmd.Process.Signal(syscall.SIGINT); err != nil {
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
 	_ = p.cmd.Wait() // it ends with the signal

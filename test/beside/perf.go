@@ -29,7 +29,8 @@ func startPerf(mode string) func(hz int, folder string) (session, error) {
 	return func(hz int, folder string) (session, error) {
 		p := &perf{data: filepath.Join(folder, "perf.data")}
 		p.cmd = exec.Command("perf", "record", "-q", "-a", "-e", "cpu-clock", "-F", strconv.Itoa(hz),
-			"--call-graph", mode, "-m", "16M", "-o", p.data)
+			"--call-graph", mode, "-m", "16M",
+			"--no-buildid", "--no-buildid-cache", "-o", p.data) // reading them it falls over odd ones of other programs
 		if err := p.cmd.Start(); err != nil {
 			return nil, err
 		}

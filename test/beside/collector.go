@@ -41,17 +41,27 @@ func startCollector(binary string, hz int, folder string) (session, error) {
 	return c, nil
 }
 
-func (c *collector) cpu() (time.Duration, error) { return threads(c.cmd.Process.Pid) }
-
-func (c *collector) stop() error {
-	if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		return err
+func (c *collector) run(load, rounds string) (once, error) {
+	before, err := threads(c.cmd.Process.Pid)
+	if err != nil {
+		return once{}, err
 	}
-	return c.cmd.Wait()
+	loaded := exec.Command(load, rounds)
+	if err := loaded.Run(); err != nil {
+		return once{}, err
+	}
+	now, err := threads(c.cmd.Process.Pid)
+	return once{used(loaded), now - before}, err
 }
 
-func (c *collector) stacks() (samples, whole int, after time.Duration, err error) {
+func (c *collector) stop() (samples, whole int, after time.Duration, err error) {
 	defer os.Remove(c.file)
+	if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return 0, 0, 0, err
+	}
+	if err := c.cmd.Wait(); err != nil {
+		return 0, 0, 0, err
+	}
 	data, err := os.ReadFile(c.file)
 	if err != nil {
 		return 0, 0, 0, err

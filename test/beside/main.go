@@ -35,20 +35,23 @@ func main() {
 // profiler is one way to profile the load.
 type profiler struct {
 	name string
-	// start begins to profile the host. The one it returns has been running for long
-	// enough to have read what it needs.
+	// start returns a session that has been running for long enough to have read what it
+	// needs.
 	start func(hz int, folder string) (session, error)
 }
 
 // session is a profiler that runs.
 type session interface {
-	// cpu is what the profiler has used so far.
-	cpu() (time.Duration, error)
-	stop() error
-	// stacks counts the samples of the load, and those whose stacks are whole. It may
-	// take CPU of its own, which it returns.
-	stacks() (samples, whole int, after time.Duration, err error)
+	// run runs the load profiled.
+	run(load, rounds string) (once, error)
+	// stop ends the profiler and counts the samples of the load, and those whose stacks
+	// are whole. What CPU that takes by itself is after.
+	stop() (samples, whole int, after time.Duration, err error)
 }
+
+// once is one run of the load: its CPU time, to which belongs what the kernel spends on
+// its samples, and that of the profiler meanwhile.
+type once struct{ load, profiler time.Duration }
 
 func run() error {
 	binary := flag.String("collector", "bin/otelcol-ebpf-profiler", "the collector to measure")
@@ -120,53 +123,38 @@ type result struct {
 // measure runs the load alone and profiled in turn.
 func measure(p profiler, hz, pairs, loads int, folder, load, rounds string) (r result, err error) {
 	for range pairs {
-		alone, err := timed(load, rounds, loads)
-		if err != nil {
-			return r, err
+		var alone []time.Duration
+		for range loads {
+			cmd := exec.Command(load, rounds)
+			if err := cmd.Run(); err != nil {
+				return r, err
+			}
+			alone = append(alone, used(cmd))
 		}
 		s, err := p.start(hz, folder)
 		if err != nil {
 			return r, err
 		}
-		before, err := s.cpu()
+		for i := range loads {
+			o, err := s.run(load, rounds)
+			if err != nil {
+				return r, err
+			}
+			r.cpu += o.profiler
+			r.slower = append(r.slower, 100*(o.load.Seconds()/alone[i].Seconds()-1))
+		}
+		samples, whole, after, err := s.stop()
 		if err != nil {
 			return r, err
 		}
-		profiled, err := timed(load, rounds, loads)
-		if err != nil {
-			return r, err
-		}
-		during, err := s.cpu()
-		if err != nil {
-			return r, err
-		}
-		if err := s.stop(); err != nil {
-			return r, err
-		}
-		samples, whole, after, err := s.stacks()
-		if err != nil {
-			return r, err
-		}
-		r.samples, r.whole = r.samples+samples, r.whole+whole
-		r.cpu, r.after = r.cpu+during-before, r.after+after
-		for i := range profiled {
-			r.slower = append(r.slower, 100*(profiled[i].Seconds()/alone[i].Seconds()-1))
-		}
+		r.samples, r.whole, r.after = r.samples+samples, r.whole+whole, r.after+after
 	}
 	return r, nil
 }
 
-// timed runs the load n times and returns its CPU times. What the kernel spends on
-// samples of a process is part of that.
-func timed(load, rounds string, n int) (out []time.Duration, err error) {
-	for range n {
-		cmd := exec.Command(load, rounds)
-		if err := cmd.Run(); err != nil {
-			return nil, err
-		}
-		out = append(out, cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime())
-	}
-	return out, nil
+// used is the CPU time of a command that has ended.
+func used(cmd *exec.Cmd) time.Duration {
+	return cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 }
 
 func (r result) row(name string, hz int) string {

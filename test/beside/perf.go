@@ -14,54 +14,66 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
 
-// perf is perf record of the whole host.
+// perf is perf record, of one process each time: of the whole host it falls over odd
+// build IDs of other programs (perf 6.1, util/build-id.c).
 type perf struct {
-	cmd  *exec.Cmd
-	data string
+	mode   string
+	hz     int
+	folder string
+	data   []string
 }
 
-// startPerf starts perf record with a mode of --call-graph.
+// startPerf profiles with a mode of perf record --call-graph.
 func startPerf(mode string) func(hz int, folder string) (session, error) {
-	return func(hz int, folder string) (session, error) {
-		p := &perf{data: filepath.Join(folder, "perf.data")}
-		p.cmd = exec.Command("perf", "record", "-q", "-a", "-e", "cpu-clock", "-F", strconv.Itoa(hz),
-			"--call-graph", mode, "-m", "16M",
-			"--no-buildid", "--no-buildid-cache", "-o", p.data) // reading them it falls over odd ones of other programs
-		if err := p.cmd.Start(); err != nil {
-			return nil, err
-		}
-		time.Sleep(time.Second)
-		return p, nil
-	}
+	return func(hz int, folder string) (session, error) { return &perf{mode: mode, hz: hz, folder: folder}, nil }
 }
 
-func (p *perf) cpu() (time.Duration, error) { return threads(p.cmd.Process.Pid) }
-
-func (p *perf) stop() error {
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		return err
+func (p *perf) run(load, rounds string) (once, error) {
+	data := filepath.Join(p.folder, fmt.Sprintf("perf-%d.data", len(p.data)))
+	p.data = append(p.data, data)
+	loaded := exec.Command(load, rounds)
+	if err := loaded.Start(); err != nil {
+		return once{}, err
 	}
-	_ = p.cmd.Wait() // it ends with the signal
-	return nil
+	record := exec.Command("perf", "record", "-q", "-p", strconv.Itoa(loaded.Process.Pid), "-e", "cpu-clock",
+		"-F", strconv.Itoa(p.hz), "--call-graph", p.mode, "-m", "16M", "-o", data)
+	text, err := record.CombinedOutput() // it ends with the load
+	if err := loaded.Wait(); err != nil {
+		return once{}, err
+	}
+	if err != nil {
+		return once{}, fmt.Errorf("perf record: %w: %s", err, text)
+	}
+	return once{used(loaded), used(record)}, nil
 }
 
-// stacks reads what was recorded. With call graphs of dwarf, that is when stacks are
+// stop reads what was recorded. With call graphs of dwarf, that is when stacks are
 // walked.
-func (p *perf) stacks() (samples, whole int, after time.Duration, err error) {
-	defer os.Remove(p.data)
-	script := exec.Command("perf", "script", "-i", p.data, "--comm", loadName, "-F", "comm,ip,sym", "--no-inline", "--max-stack", "1024")
+func (p *perf) stop() (samples, whole int, after time.Duration, err error) {
+	for _, data := range p.data {
+		n, m, d, err := script(data)
+		if err != nil {
+			return 0, 0, 0, err
+		}
+		samples, whole, after = samples+n, whole+m, after+d
+	}
+	return samples, whole, after, nil
+}
+
+// script has perf print the stacks of a file, and removes that.
+func script(data string) (samples, whole int, after time.Duration, err error) {
+	defer os.Remove(data)
+	cmd := exec.Command("perf", "script", "-i", data, "-F", "comm,ip,sym", "--no-inline", "--max-stack", "1024")
 	var out, complaints bytes.Buffer
-	script.Stdout, script.Stderr = &out, &complaints
-	if err := script.Run(); err != nil {
+	cmd.Stdout, cmd.Stderr = &out, &complaints
+	if err := cmd.Run(); err != nil {
 		return 0, 0, 0, fmt.Errorf("perf script: %w: %s", err, complaints.String())
 	}
 	var s stack
-	lines := bufio.NewScanner(&out)
-	for lines.Scan() {
+	for lines := bufio.NewScanner(&out); lines.Scan(); {
 		if line := strings.TrimSpace(lines.Text()); line != "" {
 			s.add(line)
 			continue
@@ -72,7 +84,7 @@ func (p *perf) stacks() (samples, whole int, after time.Duration, err error) {
 		}
 		s = stack{}
 	}
-	return samples, whole, script.ProcessState.UserTime() + script.ProcessState.SystemTime(), lines.Err()
+	return samples, whole, used(cmd), nil
 }
 
 // threads sums the run time of a process, the first field of schedstat, in ns.

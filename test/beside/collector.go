@@ -54,53 +54,77 @@ func (c *collector) run(load, rounds string) (once, error) {
 	return once{used(loaded), now - before}, err
 }
 
-func (c *collector) stop() (samples, whole int, after time.Duration, err error) {
+func (c *collector) stop() (counts, error) {
 	defer os.Remove(c.file)
 	if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		return 0, 0, 0, err
+		return counts{}, err
 	}
 	if err := c.cmd.Wait(); err != nil {
-		return 0, 0, 0, err
+		return counts{}, err
 	}
 	data, err := os.ReadFile(c.file)
 	if err != nil {
-		return 0, 0, 0, err
+		return counts{}, err
 	}
+	t := tally{first: map[int64]uint64{}}
 	for len(data) >= 4 {
 		size := int(binary.BigEndian.Uint32(data))
 		if data = data[4:]; size > len(data) {
-			return 0, 0, 0, fmt.Errorf("%s is cut off", c.file)
+			return counts{}, fmt.Errorf("%s is cut off", c.file)
 		}
 		p, err := (&pprofile.ProtoUnmarshaler{}).UnmarshalProfiles(data[:size])
 		if err != nil {
-			return 0, 0, 0, err
+			return counts{}, err
 		}
-		n, m := count(p)
-		samples, whole, data = samples+n, whole+m, data[size:]
+		t.add(p)
+		data = data[size:]
 	}
-	return samples, whole, 0, nil
+	return t.counts, nil
 }
 
-// count counts the samples of the load.
-func count(p pprofile.Profiles) (samples, whole int) {
+// tally counts the samples in profiles.
+type tally struct {
+	counts
+	// first is when the first sample of a process was taken, in ns. Windows come in
+	// the order of time, and so do the stamps of a process in each, nearly.
+	first map[int64]uint64
+}
+
+func (t *tally) add(p pprofile.Profiles) {
 	d := p.Dictionary()
 	for _, rp := range p.ResourceProfiles().All() {
-		if name, _ := rp.Resource().Attributes().Get("process.executable.name"); name.Str() != loadName {
-			continue
-		}
+		name, _ := rp.Resource().Attributes().Get("process.executable.name")
+		pid, _ := rp.Resource().Attributes().Get("process.pid")
 		for _, sp := range rp.ScopeProfiles().All() {
 			for _, profile := range sp.Profiles().All() {
 				for _, s := range profile.Samples().All() {
-					n := s.TimestampsUnixNano().Len()
-					samples += n
-					if read(d, s).whole() {
-						whole += n
+					t.taken += s.TimestampsUnixNano().Len()
+					if name.Str() == loadName {
+						t.addOwn(pid.Int(), s.TimestampsUnixNano().AsRaw(), read(d, s).whole())
 					}
 				}
 			}
 		}
 	}
-	return samples, whole
+}
+
+func (t *tally) addOwn(pid int64, stamps []uint64, whole bool) {
+	for _, at := range stamps {
+		if first, ok := t.first[pid]; !ok || at < first {
+			t.first[pid] = at
+		}
+		settled := at > t.first[pid]+uint64(settle)
+		t.samples++
+		if settled {
+			t.settled++
+		}
+		if whole {
+			t.whole++
+			if settled {
+				t.settledWhole++
+			}
+		}
+	}
 }
 
 func read(d pprofile.ProfilesDictionary, sample pprofile.Sample) *stack {

@@ -44,10 +44,21 @@ type profiler struct {
 type session interface {
 	// run runs the load profiled.
 	run(load, rounds string) (once, error)
-	// stop ends the profiler and counts the samples of the load, and those whose stacks
-	// are whole. What CPU that takes by itself is after.
-	stop() (samples, whole int, after time.Duration, err error)
+	stop() (counts, error)
 }
+
+// counts are of the samples that a profiler took: in all, those of the load, and those
+// of them whose stacks are whole; then the same of the load's processes from settle on.
+// What CPU it took to tell is after.
+type counts struct {
+	taken, samples, whole int
+	settled, settledWhole int
+	after                 time.Duration
+}
+
+// settle is how long a process has been running when its stacks no longer depend on
+// what the profiler has read of it.
+const settle = time.Second
 
 // once is one run of the load: its CPU time, to which belongs what the kernel spends on
 // its samples, and that of the profiler meanwhile.
@@ -75,8 +86,8 @@ func run() error {
 		return err
 	}
 	fmt.Printf("%d CPUs, median of %d pairs of %d runs of the load, in brackets the quartiles.\n\n", runtime.NumCPU(), *pairs, *loads)
-	fmt.Println("| profiler | Hz | whole stacks | CPU of the profiler, us per sample of the load | CPU afterwards, us per sample | load slower by % |")
-	fmt.Println("|---|---|---|---|---|---|")
+	fmt.Println("| profiler | Hz | whole stacks | after the first second | CPU of the profiler, us per sample it took | CPU afterwards, us per sample | load slower by % |")
+	fmt.Println("|---|---|---|---|---|---|---|")
 	for _, hz := range rates {
 		for _, p := range []profiler{
 			{"this receiver", func(hz int, folder string) (session, error) { return startCollector(*binary, hz, folder) }},
@@ -113,9 +124,9 @@ const loadName = "besideload"
 
 // result is what the runs of one profiler show.
 type result struct {
-	samples, whole int
-	// cpu is what the profiler took while the load ran, after what it took then.
-	cpu, after time.Duration
+	counts
+	// cpu is what the profiler took while the load ran.
+	cpu time.Duration
 	// slower is the CPU time of the load when profiled over that alone, of each pair.
 	slower []float64
 }
@@ -143,11 +154,12 @@ func measure(p profiler, hz, pairs, loads int, folder, load, rounds string) (r r
 			r.cpu += o.profiler
 			r.slower = append(r.slower, 100*(o.load.Seconds()/alone[i].Seconds()-1))
 		}
-		samples, whole, after, err := s.stop()
+		c, err := s.stop()
 		if err != nil {
 			return r, err
 		}
-		r.samples, r.whole, r.after = r.samples+samples, r.whole+whole, r.after+after
+		r.taken, r.samples, r.whole = r.taken+c.taken, r.samples+c.samples, r.whole+c.whole
+		r.settled, r.settledWhole, r.after = r.settled+c.settled, r.settledWhole+c.settledWhole, r.after+c.after
 	}
 	return r, nil
 }
@@ -159,8 +171,10 @@ func used(cmd *exec.Cmd) time.Duration {
 
 func (r result) row(name string, hz int) string {
 	slices.Sort(r.slower)
-	n := float64(max(r.samples, 1))
+	share := func(n, of int) float64 { return 100 * float64(n) / float64(max(of, 1)) }
+	taken := float64(max(r.taken, 1))
 	at := func(q float64) float64 { return r.slower[int(math.Round(q*float64(len(r.slower)-1)))] }
-	return fmt.Sprintf("| %s | %d | %.2f %% of %d | %.1f | %.1f | %+.2f (%+.2f to %+.2f) |", name, hz,
-		100*float64(r.whole)/n, r.samples, 1e6*r.cpu.Seconds()/n, 1e6*r.after.Seconds()/n, at(0.5), at(0.25), at(0.75))
+	return fmt.Sprintf("| %s | %d | %.2f %% of %d | %.2f %% | %.1f | %.1f | %+.2f (%+.2f to %+.2f) |", name, hz,
+		share(r.whole, r.samples), r.samples, share(r.settledWhole, r.settled),
+		1e6*r.cpu.Seconds()/taken, 1e6*r.after.Seconds()/taken, at(0.5), at(0.25), at(0.75))
 }

@@ -52,39 +52,40 @@ func (p *perf) run(load, rounds string) (once, error) {
 
 // stop reads what was recorded. With call graphs of dwarf, that is when stacks are
 // walked.
-func (p *perf) stop() (samples, whole int, after time.Duration, err error) {
+func (p *perf) stop() (all counts, err error) {
 	for _, data := range p.data {
-		n, m, d, err := script(data)
-		if err != nil {
-			return 0, 0, 0, err
+		if err := all.script(data); err != nil {
+			return all, err
 		}
-		samples, whole, after = samples+n, whole+m, after+d
 	}
-	return samples, whole, after, nil
+	// How long a process has been running makes no difference.
+	all.taken, all.settled, all.settledWhole = all.samples, all.samples, all.whole
+	return all, nil
 }
 
 // script has perf print the stacks of a file, and removes that.
-func script(data string) (samples, whole int, after time.Duration, err error) {
+func (c *counts) script(data string) error {
 	defer os.Remove(data)
 	cmd := exec.Command("perf", "script", "-i", data, "-F", "comm,ip,sym", "--no-inline", "--max-stack", "1024")
 	var out, complaints bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &complaints
 	if err := cmd.Run(); err != nil {
-		return 0, 0, 0, fmt.Errorf("perf script: %w: %s", err, complaints.String())
+		return fmt.Errorf("perf script: %w: %s", err, complaints.String())
 	}
+	c.after += used(cmd)
 	var s stack
 	for lines := bufio.NewScanner(&out); lines.Scan(); {
 		if line := strings.TrimSpace(lines.Text()); line != "" {
 			s.add(line)
 			continue
 		}
-		samples++
+		c.samples++
 		if s.whole() {
-			whole++
+			c.whole++
 		}
 		s = stack{}
 	}
-	return samples, whole, used(cmd), nil
+	return nil
 }
 
 // threads sums the run time of a process, the first field of schedstat, in ns.

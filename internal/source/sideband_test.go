@@ -33,7 +33,7 @@ func gnuBuildID(t *testing.T, path string) string {
 }
 
 // drained is everything there is, taken as a round does.
-func drained(t *testing.T, k *Kernel) event.Batch {
+func drained(t testing.TB, k *Kernel) event.Batch {
 	t.Helper()
 	require.NoError(t, k.Barrier())
 	heads := make([]uint64, k.Buffers())

@@ -298,7 +298,8 @@ func TestNoRecordOfASamplerInPartsIsLate(t *testing.T) { testNoRecordIsLate(t, t
 func testNoRecordIsLate(t *testing.T, inParts bool) {
 	openSlow(t)
 	k := open(t, Settings{SamplesPerSecond: 499, PollInterval: 10 * time.Millisecond, walkInParts: inParts})
-	deep, _ := openProgram(t, workloads.BuildDeep(t, "-static", "-no-pie")).start(t, k, func(*unwind.Space) {}, "plain", "500")
+	p := openProgram(t, workloads.BuildDeep(t, "-static", "-no-pie"))
+	deep, _ := p.publish(t, k, p.start(t, "plain", "500"), func(*unwind.Space) {})
 	forks := make(chan struct{})
 	lives := workloads.BuildLives(t)
 	go func() {

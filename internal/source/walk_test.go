@@ -17,7 +17,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cilium/ebpf"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/unwind"
@@ -33,7 +35,7 @@ type program struct {
 	split bool
 }
 
-func openProgram(t *testing.T, path string) *program {
+func openProgram(t testing.TB, path string) *program {
 	t.Helper()
 	f, err := elf.Open(path)
 	require.NoError(t, err)
@@ -74,14 +76,20 @@ func (p *program) names(stack []uint64) (out []string) {
 	return out
 }
 
-// start runs the program until the test ends, and has its stacks walked by its tables.
-// Its memory, which it returns, is published as that of the image that change makes of it.
-func (p *program) start(t *testing.T, k *Kernel, change func(*unwind.Space), arguments ...string) (event.ProcID, unwind.Space) {
+// start runs the program until the test ends, and waits until it is where it burns.
+func (p *program) start(t testing.TB, arguments ...string) (pid int) {
 	t.Helper()
 	cmd := exec.Command(p.path, arguments...)
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	time.Sleep(50 * time.Millisecond) // it is where it burns
+	time.Sleep(50 * time.Millisecond)
+	return cmd.Process.Pid
+}
+
+// publish tells the sampler of the memory of a process, as that of the image that
+// change makes of it, and returns which process it is and what its memory is.
+func (p *program) publish(t testing.TB, k *Kernel, pid int, change func(*unwind.Space)) (event.ProcID, unwind.Space) {
+	t.Helper()
 	var pieces []unwind.Piece
 	if p.table != nil {
 		var err error
@@ -90,7 +98,7 @@ func (p *program) start(t *testing.T, k *Kernel, change func(*unwind.Space), arg
 	}
 	tasks, err := k.Tasks()
 	require.NoError(t, err)
-	i := slices.IndexFunc(tasks, func(task event.Task) bool { return task.Proc.PID == uint32(cmd.Process.Pid) })
+	i := slices.IndexFunc(tasks, func(task event.Task) bool { return task.Proc.PID == uint32(pid) })
 	require.GreaterOrEqual(t, i, 0)
 	space := unwind.Space{Proc: tasks[i].Proc, Generation: tasks[i].Generation}
 	for _, piece := range pieces {
@@ -110,7 +118,7 @@ func (p *program) start(t *testing.T, k *Kernel, change func(*unwind.Space), arg
 func (p *program) walked(t *testing.T, inParts bool, change func(*unwind.Space), arguments ...string) (_ map[event.UserStack][][]uint64, copied int) {
 	t.Helper()
 	k := open(t, Settings{SamplesPerSecond: 199, PollInterval: 100 * time.Millisecond, walkInParts: inParts})
-	proc, space := p.start(t, k, change, arguments...)
+	proc, space := p.publish(t, k, p.start(t, arguments...), change)
 	stacks, n := map[event.UserStack][][]uint64{}, 0
 	from := k.Now()
 	for deadline := time.Now().Add(time.Minute); n < 100 && time.Now().Before(deadline); {
@@ -162,8 +170,56 @@ func trampoline() string {
 	return "__restore_rt"
 }
 
+// How long the sampler runs for a stack. The programs take all that the kernel lets
+// real-time ones have of the CPUs, so that few samples are of others.
+func BenchmarkWalk(b *testing.B) {
+	stats, err := ebpf.EnableStats(unix.BPF_STATS_RUN_TIME)
+	require.NoError(b, err)
+	defer stats.Close()
+	p := openProgram(b, workloads.BuildDeep(b, "-static", "-no-pie"))
+	for _, depth := range []int{10, 60, 200, 500} {
+		b.Run(strconv.Itoa(depth), func(b *testing.B) { p.benchmarkWalk(b, depth) })
+	}
+}
+
+func (p *program) benchmarkWalk(b *testing.B, depth int) {
+	k := open(b, Settings{SamplesPerSecond: 997, PollInterval: 2 * time.Second})
+	own := map[event.ProcID]bool{}
+	for range runtime.NumCPU() {
+		pid := p.start(b, "plain", strconv.Itoa(depth))
+		proc, _ := p.publish(b, k, pid, func(*unwind.Space) {})
+		own[proc] = true
+	}
+	for proc := range own {
+		// In case nobody is left to stop them: the kernel does after this CPU time.
+		limit := unix.Rlimit{Cur: 10_000_000, Max: 10_000_000} // us
+		require.NoError(b, unix.Prlimit(int(proc.PID), unix.RLIMIT_RTTIME, &limit, nil))
+		require.NoError(b, unix.SchedSetAttr(int(proc.PID), &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1}, 0))
+	}
+	drained(b, k)
+	before, err := k.objects.SampleCpu.Stats()
+	require.NoError(b, err)
+	for b.Loop() {
+		time.Sleep(time.Second)
+	}
+	after, err := k.objects.SampleCpu.Stats()
+	require.NoError(b, err)
+	all, mine := 0, 0
+	for _, s := range drained(b, k).Samples {
+		if all++; own[s.Proc] && s.UserStack == event.UserComplete {
+			mine++
+		}
+	}
+	us := float64((after.Runtime - before.Runtime).Nanoseconds()) / float64(after.RunCount-before.RunCount) / 1e3
+	b.ReportMetric(us, "us/sample")
+	b.ReportMetric(1e3*us/float64(depth+6), "ns/frame") // burn, end, main and three of the C library
+	b.ReportMetric(100*float64(mine)/float64(all), "%own")
+	b.ReportMetric(0, "ns/op")
+}
+
 // The whole chain of calls without frame pointers, up to where the program began: as the
 // sampler walks it, and from copies, as far as they reach. Their number is limited.
+
 func TestStacksAreWalkedByTables(t *testing.T) {
 	if !hasLoop() {
 		t.Skip("this kernel has no bpf_loop: TestStacksAreWalkedInParts is of what it has")

@@ -27,9 +27,12 @@ import (
 )
 
 const (
+	// warmUp is how long the receiver may read the files of what runs anyway, before
+	// which those of the programs would wait.
+	warmUp = 20 * time.Second
 	// settle is how long a program runs before its samples are compared: its tables are
 	// placed after its first sample.
-	settle = 3 * time.Second
+	settle = 5 * time.Second
 	// margin keeps exec, what comes before the program is ready, and exit apart.
 	margin = 20 * time.Millisecond
 )
@@ -53,6 +56,7 @@ func profiled(t *testing.T, programs []program, hz int, d time.Duration) ([]run,
 	}, receiver.OpenKernel, sink)
 	require.NoError(t, err)
 	require.NoError(t, r.Start(t.Context(), componenttest.NewNopHost()))
+	time.Sleep(warmUp)
 	runs := make([]run, len(programs))
 	var running sync.WaitGroup
 	slots := make(chan struct{}, 2*runtime.NumCPU())

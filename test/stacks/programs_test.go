@@ -253,8 +253,8 @@ func (b *builder) golang() (out []program) {
 				links("... runtime.sigtramp"))
 			out = append(out, program{name: name + ": " + kind, command: []string{path, kind}, chains: chains})
 		}
-		// The runtime interrupts loops, to let others run.
-		const preempted = "[libc.so.6]* runtime.asyncPreempt* "
+		// The runtime interrupts loops by a signal, to let others run.
+		const preempted = "... "
 		run("go", links(preempted, "main.burnGo", ten, begin))
 		run("leaf", links(preempted, "main.leaf main.loop", ten, begin), links(preempted, "main.loop", ten, begin))
 		run("c", links("burn", times(20, "link_c"), "...", call, "main._Cfunc_chain main.main.func1", ten, begin))

@@ -20,6 +20,8 @@ type Window struct {
 	binaries      []binary
 	kernel        *symbol.Kernel
 	kernelBuildID string
+	// made is the code that the kernel made since its symbols were read.
+	made []event.KernelCode
 }
 
 // binary is a file with its symbols, nil if not known, or other memory, with the
@@ -115,6 +117,13 @@ func (w *Window) resolveKernel(address uint64) profile.Location {
 		FrameType: "kernel",
 	}
 	if w.kernel == nil {
+		return l
+	}
+	if m, ok := madeAt(w.made, address); ok {
+		l.Lines = line(m.Name)
+		if m.BPF {
+			l.Mapping.Filename = "[bpf]"
+		}
 		return l
 	}
 	name, module, _ := w.kernel.Name(address)

@@ -59,6 +59,7 @@ type Pipeline struct {
 	code     *code
 	jit      *jit
 	walk     *walk
+	kernel   *kernelCode
 	groups   *containers
 	window   *window
 	until    event.KTime
@@ -95,6 +96,7 @@ func New(s Settings) *Pipeline {
 		table:    process.New(process.Settings{MaxProcesses: s.MaxProcesses, ReadAll: s.ReadAll}),
 		code:     newCode(s.MaxSymbolBytes),
 		jit:      newJIT(s.JIT),
+		kernel:   newKernelCode(),
 		groups:   newContainers(),
 	}
 	p.walk = newWalk(s.Walk, p.code)
@@ -131,6 +133,10 @@ func (p *Pipeline) Batch(b *event.Batch) {
 	for i := range b.Mapped {
 		p.late(b.Mapped[i].KTime)
 	}
+	p.kernel.observe(b.Kernel)
+	for i := range b.Kernel {
+		p.late(b.Kernel[i].KTime)
+	}
 	p.ledger.Seen += uint64(len(b.Samples))
 	for i := range b.Samples {
 		s := &b.Samples[i]
@@ -155,13 +161,14 @@ func (p *Pipeline) Complete(w event.KTime) []*Window {
 	p.until = max(p.until, w)
 	p.table.Complete(w)
 	p.jit.complete(w)
+	p.kernel.complete(w)
 	var closed []*Window
 	for w >= p.window.End() {
 		p.release(p.window.End())
 		closed = p.closeWindow(closed, p.window.End())
 	}
 	p.release(w)
-	p.window.look()
+	p.look(w)
 	if p.window.Samples() >= p.settings.maxWindowSamples() {
 		closed = p.closeWindow(closed, w)
 	}
@@ -197,18 +204,28 @@ func (p *Pipeline) release(until event.KTime) {
 	})
 }
 
+// look asks for what would name the frames that the window met.
+func (p *Pipeline) look(now event.KTime) {
+	p.window.look()
+	p.kernel.miss(p.code.kernel, p.window.met.kernel, now)
+	p.window.met.kernel = p.window.met.kernel[:0]
+}
+
 // closeWindow ends the window at end and starts the next.
 func (p *Pipeline) closeWindow(closed []*Window, end event.KTime) []*Window {
 	w := p.window
 	w.EndAt(end)
-	w.look()
+	p.look(end)
 	p.walk.window()
 	p.window = newWindow(p.code, p.jit, end, end+event.KTime(p.settings.Interval))
 	if w.Samples() == 0 {
 		return closed
 	}
 	p.ledger.Closed += w.Samples()
-	return append(closed, w.close(p.notes()))
+	c := w.close(p.notes())
+	c.made = p.kernel.made
+	p.kernel.window(end)
+	return append(closed, c)
 }
 
 // Freed returns when the processes that the last Complete evicted were freed. It
@@ -261,9 +278,20 @@ func (p *Pipeline) PerfMapRequests(n int) []PerfMapRequest { return p.jit.reques
 // PerfMapRead takes what became of a request.
 func (p *Pipeline) PerfMapRead(a PerfMapAnswer) { p.jit.answers = append(p.jit.answers, a) }
 
+// KernelRequested reports, once, that the kernel's symbols are to be read again; that gets
+// one KernelLoaded.
+func (p *Pipeline) KernelRequested() bool {
+	wanted := p.kernel.wanted
+	p.kernel.wanted = false
+	return wanted
+}
+
 // KernelLoaded takes the kernel's symbols and build ID, and its code in processes, nil
 // what is not known.
 func (p *Pipeline) KernelLoaded(k *symbol.Kernel, buildID string, vdso *symbol.File) {
+	if k == nil && p.code.kernel != nil {
+		return // could not be read again
+	}
 	p.code.kernel, p.code.kernelBuildID, p.code.vdso = k, buildID, vdso
 }
 

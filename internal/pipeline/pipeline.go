@@ -60,6 +60,7 @@ type Pipeline struct {
 	jit      *jit
 	walk     *walk
 	kernel   *kernelCode
+	newborns newborns
 	groups   *containers
 	window   *window
 	until    event.KTime
@@ -100,6 +101,7 @@ func New(s Settings) *Pipeline {
 		groups:   newContainers(),
 	}
 	p.walk = newWalk(s.Walk, p.code)
+	p.newborns = newborns{p.code, map[uint32]*newborn{}}
 	p.window = newWindow(p.code, p.jit, s.Start, s.Start+event.KTime(s.Interval))
 	return p
 }
@@ -133,6 +135,7 @@ func (p *Pipeline) Batch(b *event.Batch) {
 	for i := range b.Mapped {
 		p.late(b.Mapped[i].KTime)
 	}
+	p.newborns.observe(b)
 	p.kernel.observe(b.Kernel)
 	for i := range b.Kernel {
 		p.late(b.Kernel[i].KTime)
@@ -162,6 +165,7 @@ func (p *Pipeline) Complete(w event.KTime) []*Window {
 	p.table.Complete(w)
 	p.jit.complete(w)
 	p.kernel.complete(w)
+	p.newborns.complete()
 	var closed []*Window
 	for w >= p.window.End() {
 		p.release(p.window.End())

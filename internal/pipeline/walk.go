@@ -123,7 +123,7 @@ func (w *walk) space(life *process.Life) unwind.Space {
 func (w *walk) await(id event.FileID, m *event.Mapping, life *process.Life) {
 	switch {
 	case id == (event.FileID{}):
-	case !w.code.want(id, m, life):
+	case !w.code.want(id, m, processes(life)):
 		w.lacking[life] = struct{}{}
 	case w.waiting[id] == nil:
 		w.waiting[id] = map[*process.Life]struct{}{life: {}}

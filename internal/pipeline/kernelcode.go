@@ -42,7 +42,7 @@ const (
 // miss is told of addresses that were met by now: if one is in no code that is known,
 // outside of the kernel's own, a module was loaded, of which no record tells.
 func (c *kernelCode) miss(k *symbol.Kernel, addresses []uint64, now event.KTime) {
-	if k == nil || now < c.notBefore {
+	if k == nil || k.Symbols() == 0 || now < c.notBefore {
 		return
 	}
 	start, end := k.Text()

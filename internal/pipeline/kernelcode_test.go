@@ -103,3 +103,24 @@ func TestKernelIsReadAgainForModules(t *testing.T) {
 	p.KernelLoaded(nil, "", nil)
 	require.Same(t, k, p.code.kernel, "what was read before stays")
 }
+
+// TestKernelWithoutNames: a backend can name the kernel's own code by its build ID, and only
+// that.
+func TestKernelWithoutNames(t *testing.T) {
+	const at = 0xffffffffc0001000
+	k, err := symbol.ReadKallsyms(strings.NewReader("ffffffff81000000 T _stext\nffffffff81000100 T work\nffffffff82000000 T _etext\n" +
+		"ffffffffc0001000 t probe\t[mod]\n"))
+	require.NoError(t, err)
+	p := newPipeline()
+	p.KernelLoaded(k.Nameless(), "abc", nil)
+	p.Batch(batch(sample(1100*ms, 7)))
+	p.Batch(&event.Batch{Kernel: []event.KernelCode{{KTime: 1050 * ms, Start: at, End: at + 0x80, Name: "bpf_prog_1_a", BPF: true}}})
+	w := p.Complete(2000 * ms)
+	require.Equal(t, profile.Location{
+		Mapping: profile.Mapping{Filename: "[kernel.kallsyms]", Start: 0xffffffff81000000, Limit: 0xffffffff82000000, GNUBuildID: "abc"},
+		Address: 0xffffffff81000110, FrameType: "kernel",
+	}, w[0].Resolve(profile.Frame{Binary: kernel, Offset: 0xffffffff81000110}))
+	require.Equal(t, profile.Location{Mapping: profile.Mapping{Filename: "[kernel.kallsyms]"}, Address: at + 8, FrameType: "kernel"},
+		w[0].Resolve(profile.Frame{Binary: kernel, Offset: at + 8}))
+	require.False(t, p.KernelRequested())
+}

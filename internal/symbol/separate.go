@@ -17,7 +17,7 @@ const (
 	// maxLink bounds .gnu_debuglink, a file name and a checksum.
 	maxLink = 4096
 	// maxSummed bounds the files whose checksum is computed.
-	maxSummed = 4 << 30
+	maxSummed = 1 << 30
 )
 
 // Separate names the file that holds what was stripped from an executable file.

@@ -93,7 +93,7 @@ test-race: test-needs ## Run the tests with the race detector
 simulate: ## Write what the simulation finds into docs/watermark.md
 	$(GO) test -count=1 -run TestTheDocument ./test/simulation -args -update
 
-symbols: ## Compare names with llvm-symbolizer-19 and write docs/symbols.md (SYMBOLS=name=file,... for more files)
+symbols: ## Compare names with llvm-symbolizer-19 and write docs/symbols.md (SYMBOLS=name=file,... for more files, names without comma)
 	$(GO) test -count=1 -timeout 60m -run TestTheDocument ./test/symbols -args -update -files "$(SYMBOLS)"
 
 test-e2e: build-e2e ## Run the collector from end to end (root)

@@ -212,6 +212,9 @@ func (e *engine) dispatch() {
 	for _, r := range e.pipeline.Requests(e.processes.room()) {
 		e.processes.submit(e.clerk.process(r))
 	}
+	if e.files.room() > 0 && e.pipeline.KernelRequested() {
+		e.files.submit(e.clerk.kernel)
+	}
 	for _, r := range e.pipeline.PerfMapRequests(e.files.room()) {
 		e.files.submit(e.clerk.perfMap(r))
 	}

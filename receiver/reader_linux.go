@@ -109,14 +109,14 @@ func (r procReader) tellsContainers() bool { return r.proc.TellsContainers() }
 func (r procReader) kernel() (*symbol.Kernel, string, error) {
 	notes, notesErr := r.proc.KernelNotes()
 	buildID := symbol.BuildIDFromNotes(notes)
-	if !r.names.Kernel {
-		return nil, buildID, notesErr
-	}
 	text, err := r.proc.Kallsyms()
 	if err != nil {
 		return nil, buildID, errors.Join(err, notesErr)
 	}
 	defer text.Close()
 	k, err := symbol.ReadKallsyms(text)
+	if k != nil && !r.names.Kernel {
+		k = k.Nameless()
+	}
 	return k, buildID, errors.Join(err, notesErr)
 }

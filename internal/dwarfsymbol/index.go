@@ -9,6 +9,8 @@ import (
 	"math"
 	"slices"
 	"unsafe"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/interval"
 )
 
 const (
@@ -70,24 +72,24 @@ type unitRange struct {
 	unit uint32
 }
 
-// place makes the ranges disjoint: where two overlap, which they should not, the one
-// that begins later counts. Neighbours of one unit become one.
+// place makes the ranges disjoint. Of functions that several units have, such as those of
+// templates, the linker keeps that of the first, and may let the others' entries point
+// there, without their lines: of ranges that begin together the first counts. Of others
+// that overlap, which they should not, the one that begins later does. Neighbours of one
+// unit become one.
 func (x *Index) place(all []unitRange) {
 	slices.SortFunc(all, func(a, b unitRange) int {
-		return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(a.unit, b.unit))
+		return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(b.unit, a.unit), cmp.Compare(b.end, a.end))
 	})
 	var out []unitRange
-	for _, r := range all {
-		if n := len(out); n > 0 {
-			last := &out[n-1]
-			if last.unit == r.unit && last.end >= r.start && max(last.end, r.end)-last.start <= math.MaxUint32 {
-				last.end = max(last.end, r.end)
-				continue
-			}
-			last.end = min(last.end, r.start)
+	at := func(i int) (start, end uint64) { return all[i].start, all[i].end }
+	interval.Flatten(len(all), at, func(start, end uint64, i int) {
+		if n := len(out); n > 0 && out[n-1].unit == all[i].unit && out[n-1].end == start && end-out[n-1].start <= math.MaxUint32 {
+			out[n-1].end = end
+			return
 		}
-		out = append(out, r)
-	}
+		out = append(out, unitRange{extent{start, end}, all[i].unit})
+	})
 	x.starts, x.sizes, x.units = make([]uint64, len(out)), make([]uint32, len(out)), make([]uint32, len(out))
 	for i, r := range out {
 		x.starts[i], x.sizes[i], x.units[i] = r.start, uint32(r.end-r.start), r.unit

@@ -72,7 +72,9 @@ func (d *Debug) readUnit(s sections, offset uint64, skeleton *unit) (*unit, erro
 	if c.short || size != addressSize {
 		return u, fmt.Errorf("%w: addresses of %d bytes", ErrUnsupported, size)
 	}
-	u.header = uint64(len(b) - len(c.b))
+	if u.header = uint64(len(b) - len(c.b)); u.header > u.size {
+		return u, fmt.Errorf("%w: a unit of %d bytes at %d", ErrDamaged, n, offset)
+	}
 	if u.kind == unitType || u.kind == unitSplitType {
 		return u, nil
 	}

@@ -161,14 +161,15 @@ type Batch struct {
 	Samples   []Sample
 	Lifecycle []Lifecycle
 	Mapped    []Mapped
+	Kernel    []KernelCode
 	// Frames is the memory behind the samples' stacks.
 	Frames []uint64
 }
 
 // Reset empties the batch and keeps its memory.
 func (b *Batch) Reset() {
-	b.Samples, b.Lifecycle, b.Mapped, b.Frames = b.Samples[:0], b.Lifecycle[:0], b.Mapped[:0], b.Frames[:0]
+	b.Samples, b.Lifecycle, b.Mapped, b.Kernel, b.Frames = b.Samples[:0], b.Lifecycle[:0], b.Mapped[:0], b.Kernel[:0], b.Frames[:0]
 }
 
 // Empty reports whether the batch holds nothing.
-func (b *Batch) Empty() bool { return len(b.Samples)+len(b.Lifecycle)+len(b.Mapped) == 0 }
+func (b *Batch) Empty() bool { return len(b.Samples)+len(b.Lifecycle)+len(b.Mapped)+len(b.Kernel) == 0 }

@@ -34,6 +34,17 @@ type Mapping struct {
 	File File
 }
 
+// KernelCode says that the kernel made code at run time, or dropped it: a BPF program or
+// a trampoline.
+type KernelCode struct {
+	KTime KTime
+	// Start is the first address, End the first one behind.
+	Start, End uint64
+	Name       string
+	// BPF: it is of BPF. Gone: it was dropped.
+	BPF, Gone bool
+}
+
 // VDSO reports whether the kernel's code for 64-bit processes is mapped, from its first
 // byte on. That of a 32-bit process has the same name, in the memory that such a process
 // can reach.

@@ -20,6 +20,8 @@ type Window struct {
 	binaries      []binary
 	kernel        *symbol.Kernel
 	kernelBuildID string
+	// made is the code that the kernel made since its symbols were read.
+	made []event.KernelCode
 }
 
 // binary is a file with its symbols, nil if not known, or other memory, with the
@@ -115,15 +117,26 @@ func (w *Window) resolveKernel(address uint64) profile.Location {
 	if w.kernel == nil {
 		return l
 	}
-	name, module, _ := w.kernel.Name(address)
+	if m, ok := madeAt(w.made, address); ok && w.kernel.Symbols() > 0 {
+		l.Lines = line(m.Name)
+		if m.BPF {
+			l.Mapping.Filename = "[bpf]"
+		}
+		return l
+	}
+	name, module, named := w.kernel.Name(address)
 	l.Lines = line(name)
 	if module != "" {
 		l.Mapping.Filename = "[" + module + "]"
 		return l
 	}
-	l.Mapping.GNUBuildID = w.kernelBuildID
-	if start, end := w.kernel.Text(); start <= address && address < end {
+	start, end := w.kernel.Text()
+	inside := start <= address && address < end
+	if inside {
 		l.Mapping.Start, l.Mapping.Limit = start, end
+	}
+	if inside || named { // else it may be of a module
+		l.Mapping.GNUBuildID = w.kernelBuildID
 	}
 	return l
 }

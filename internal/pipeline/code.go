@@ -97,7 +97,7 @@ func (c *code) id(m *event.Mapping) event.FileID {
 
 // want asks for a file unless it is known or on its way. It returns whether an answer
 // is to come.
-func (c *code) want(id event.FileID, m *event.Mapping, life *process.Life) bool {
+func (c *code) want(id event.FileID, m *event.Mapping, pids [2]uint32) bool {
 	if id == (event.FileID{}) || len(c.wanted) >= maxFileRequests {
 		return false
 	}
@@ -109,7 +109,7 @@ func (c *code) want(id event.FileID, m *event.Mapping, life *process.Life) bool 
 	if ok && isPlaced && !m.File.Recorded() {
 		return false
 	}
-	r := FileRequest{ID: id, PIDs: processes(life), Mapping: *m, Placed: isPlaced && !m.File.Recorded()}
+	r := FileRequest{ID: id, PIDs: pids, Mapping: *m, Placed: isPlaced && !m.File.Recorded()}
 	if m.File.Recorded() {
 		id = m.ID()
 		r.ID = id

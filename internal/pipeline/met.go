@@ -10,6 +10,8 @@ type met struct {
 	frames map[profile.Frame]struct{}
 	// fresh are those whose file was not read yet.
 	fresh []profile.Frame
+	// kernel are the addresses in the kernel since the last look.
+	kernel []uint64
 	// units are those of the window's frames, by binary.
 	units map[profile.BinaryID]map[uint32]struct{}
 }
@@ -21,11 +23,13 @@ func newMet() met {
 // meet notes the frames of a stack that the window had not seen.
 func (w *window) meet(stack []profile.Frame) {
 	for _, f := range stack {
-		if f.Binary < firstMapped {
+		if _, ok := w.met.frames[f]; ok || f.Binary == unmapped {
 			continue
 		}
-		if _, ok := w.met.frames[f]; !ok {
-			w.met.frames[f] = struct{}{}
+		w.met.frames[f] = struct{}{}
+		if f.Binary == kernel {
+			w.met.kernel = append(w.met.kernel, f.Offset)
+		} else {
 			w.met.fresh = append(w.met.fresh, f)
 		}
 	}

@@ -66,6 +66,8 @@ type Pipeline struct {
 	jit      *jit
 	walk     *walk
 	copies   *copies
+	kernel   *kernelCode
+	newborns newborns
 	groups   *containers
 	// window is filling; ending is over and waits for the next completion, or nil.
 	window, ending *window
@@ -104,10 +106,12 @@ func New(s Settings) *Pipeline {
 		table:    process.New(process.Settings{MaxProcesses: s.MaxProcesses, ReadAll: s.ReadAll}),
 		code:     newCode(s.MaxSymbolBytes),
 		jit:      newJIT(s.JIT),
+		kernel:   newKernelCode(),
 		groups:   newContainers(),
 	}
 	p.walk = newWalk(s.Walk, p.code)
 	p.copies = newCopies(p.code, s.Rule, s.MaxCopyBytes)
+	p.newborns = newborns{p.code, map[uint32]*newborn{}}
 	p.window = newWindow(p.code, p.jit, s.Start, s.Start+event.KTime(s.Interval))
 	return p
 }
@@ -141,6 +145,11 @@ func (p *Pipeline) Batch(b *event.Batch) {
 	for i := range b.Mapped {
 		p.late(b.Mapped[i].KTime)
 	}
+	p.newborns.observe(b)
+	p.kernel.observe(b.Kernel)
+	for i := range b.Kernel {
+		p.late(b.Kernel[i].KTime)
+	}
 	p.ledger.Seen += uint64(len(b.Samples))
 	for i := range b.Samples {
 		s := &b.Samples[i]
@@ -167,13 +176,15 @@ func (p *Pipeline) Complete(w event.KTime) []*Window {
 	p.table.Complete(w)
 	p.jit.complete(w)
 	p.copies.retry(nil, p.count)
+	p.kernel.complete(w)
+	p.newborns.complete()
 	closed := p.handOut(nil)
 	for w >= p.window.End() {
 		p.release(p.window.End())
 		closed = p.closeWindow(closed, p.window.End())
 	}
 	p.release(w)
-	p.window.look()
+	p.look(w)
 	if p.window.Samples() >= p.settings.maxWindowSamples() {
 		closed = p.closeWindow(closed, w)
 	}
@@ -227,13 +238,20 @@ func (p *Pipeline) count(c counter, s *event.Sample) {
 	}
 }
 
+// look asks for what would name the frames that the window met.
+func (p *Pipeline) look(now event.KTime) {
+	p.window.look()
+	p.kernel.miss(p.code.kernel, p.window.met.kernel, now)
+	p.window.met.kernel = p.window.met.kernel[:0]
+}
+
 // closeWindow ends the window at end and starts the next. If something that it asked for
 // is on its way, it is handed out at the next completion only: of processes that were
 // short-lived nothing is told in the next window.
 func (p *Pipeline) closeWindow(closed []*Window, end event.KTime) []*Window {
 	closed = p.handOut(closed)
 	p.window.EndAt(end)
-	p.window.look()
+	p.look(end)
 	p.ending = p.window
 	p.walk.window()
 	p.window = newWindow(p.code, p.jit, end, end+event.KTime(p.settings.Interval))
@@ -254,7 +272,10 @@ func (p *Pipeline) handOut(closed []*Window) []*Window {
 		return closed
 	}
 	p.ledger.Closed += w.Samples()
-	return append(closed, w.close(p.notes()))
+	c := w.close(p.notes())
+	c.made = p.kernel.made
+	p.kernel.window(w.End())
+	return append(closed, c)
 }
 
 // open returns the windows that have not been handed out.
@@ -321,8 +342,19 @@ func (p *Pipeline) PerfMapRequests(n int) []PerfMapRequest { return p.jit.reques
 // PerfMapRead takes what became of a request.
 func (p *Pipeline) PerfMapRead(a PerfMapAnswer) { p.jit.answers = append(p.jit.answers, a) }
 
+// KernelRequested reports, once, that the kernel's symbols are to be read again; that gets
+// one KernelLoaded.
+func (p *Pipeline) KernelRequested() bool {
+	wanted := p.kernel.wanted
+	p.kernel.wanted = false
+	return wanted
+}
+
 // KernelLoaded takes the kernel's symbols and build ID.
 func (p *Pipeline) KernelLoaded(k *symbol.Kernel, buildID string) {
+	if k == nil && p.code.kernel != nil {
+		return // could not be read again
+	}
 	p.code.kernel, p.code.kernelBuildID = k, buildID
 }
 

@@ -136,7 +136,7 @@ func (w *window) binary(m *event.Mapping, life *process.Life) profile.BinaryID {
 		id = firstMapped + profile.BinaryID(len(w.mapped))
 		w.mapped = append(w.mapped, mapped{m, key.life, processes(life)})
 		w.numbers[key] = id
-		w.code.want(key.file, m, life)
+		w.code.want(key.file, m, processes(life))
 	}
 	w.known[m] = id
 	return id

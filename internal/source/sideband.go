@@ -24,8 +24,8 @@ const sidebandSize = 512 << 10
 // perfBitBuildID asks for build IDs in PERF_RECORD_MMAP2 (since Linux 5.12).
 const perfBitBuildID = 1 << 34
 
-// sideband is the event that tells of executable mappings on one CPU, and counts
-// nothing itself. The kernel stamps and writes such a record inside one RCU
+// sideband is the event that tells of executable mappings on one CPU, and of code that
+// the kernel makes, and counts nothing itself. The kernel stamps and writes such a record inside one RCU
 // read-side section, so the barrier covers them like programs (perf_iterate_sb in
 // kernel/events/core.c, v5.10 to v6.18).
 type sideband struct {
@@ -82,7 +82,7 @@ func (s *sideband) open() (err error) {
 		// Mmap2 says how, Mmap that: the kernel looks at it alone to see if anybody
 		// wants to know (perf_event_mmap, account_event).
 		Bits: unix.PerfBitDisabled | unix.PerfBitMmap | unix.PerfBitMmap2 | unix.PerfBitSampleIDAll |
-			unix.PerfBitUseClockID | unix.PerfBitWatermark,
+			unix.PerfBitUseClockID | unix.PerfBitWatermark | perfBitKsymbol,
 		Sample_type: unix.PERF_SAMPLE_TIME,
 		Clockid:     unix.CLOCK_MONOTONIC,
 		Wakeup:      sidebandSize, // nobody sleeps on it
@@ -190,7 +190,7 @@ func (s *sideband) drain(limit uint64, batch *event.Batch) (position uint64, mor
 		if more = full(batch); more {
 			return false
 		}
-		if !decodeMapped(record, &s.names, batch) {
+		if !decodeMapped(record, &s.names, batch) || !decodeKernelCode(record, batch) {
 			s.reader.garbled++
 		}
 		return true

@@ -115,5 +115,6 @@ const BatchSamples = 4096
 
 // full reports whether a batch should be handed on before it grows further.
 func full(b *event.Batch) bool {
-	return len(b.Samples) >= BatchSamples || len(b.Lifecycle) >= BatchSamples || len(b.Mapped) >= BatchSamples
+	return len(b.Samples) >= BatchSamples || len(b.Lifecycle) >= BatchSamples || len(b.Mapped) >= BatchSamples ||
+		len(b.Kernel) >= BatchSamples
 }

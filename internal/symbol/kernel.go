@@ -51,6 +51,9 @@ func (k *Kernel) Name(addr uint64) (name, module string, ok bool) {
 // say. Modules, BPF programs and start-up code lie outside.
 func (k *Kernel) Text() (start, end uint64) { return k.start, k.end }
 
+// Nameless tells where the kernel's own code is, and no names.
+func (k *Kernel) Nameless() *Kernel { return &Kernel{start: k.start, end: k.end} }
+
 // Symbols is the number of functions, and of marks where a group of them ends.
 func (k *Kernel) Symbols() int { return len(k.starts) }
 

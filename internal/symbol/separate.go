@@ -17,7 +17,7 @@ const (
 	// maxLink bounds .gnu_debuglink, a file name and a checksum.
 	maxLink = 4096
 	// maxSummed bounds the files whose checksum is computed.
-	maxSummed = 4 << 30
+	maxSummed = 1 << 30
 )
 
 // Separate names the file that holds what was stripped from an executable file.
@@ -86,14 +86,23 @@ func separate(img source, buildID string) Separate {
 	if err != nil {
 		return out
 	}
-	// The name, a zero byte, padding to four bytes, the checksum.
+	if name, crc, ok := parseLink(b); ok {
+		out.Link, out.CRC = name, crc
+	}
+	return out
+}
+
+// parseLink reads .gnu_debuglink: a name, a zero byte, padding to four bytes, a checksum.
+// A name that leads to another directory is none.
+func parseLink(b []byte) (name string, crc uint32, ok bool) {
 	end := bytes.IndexByte(b, 0)
 	at := (end + 4) &^ 3
 	if end <= 0 || at+4 > len(b) {
-		return out
+		return "", 0, false
 	}
-	if name := string(b[:end]); !strings.Contains(name, "/") && name != "." && name != ".." {
-		out.Link, out.CRC = name, binary.LittleEndian.Uint32(b[at:])
+	name = string(b[:end])
+	if strings.Contains(name, "/") || name == "." || name == ".." {
+		return "", 0, false
 	}
-	return out
+	return name, binary.LittleEndian.Uint32(b[at:]), true
 }

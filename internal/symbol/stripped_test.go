@@ -293,3 +293,14 @@ func FuzzStubs(f *testing.F) {
 		}
 	})
 }
+
+func FuzzDebugLink(f *testing.F) {
+	f.Add([]byte("p.debug\x00\x01\x02\x03\x04"))
+	f.Add([]byte("../x\x00\x00\x00\x00\x01\x02\x03\x04"))
+	f.Fuzz(func(t *testing.T, link []byte) {
+		name, _, ok := parseLink(link)
+		if ok && (name == "" || strings.Contains(name, "/") || name == "." || name == ".." || len(name) > len(link)) {
+			t.Fatalf("%q of %q", name, link)
+		}
+	})
+}

@@ -21,7 +21,7 @@ const (
 	// Copy: the receiver tells which copy of a function the compiler made
 	// (f.part.0, f.cold), the other names the function.
 	Copy
-	// Between: the address is behind the end of a function, where no code runs. The
+	// Between: the address is in no function by the sizes of all. The
 	// receiver says nothing, the other the line or the function before it.
 	Between
 	// Stub: an entry of a procedure linkage table, which only the receiver names.
@@ -59,8 +59,8 @@ type Starts struct {
 }
 
 type start struct {
-	addr uint64
-	name string
+	addr, size uint64
+	name       string
 }
 
 // Symbols reads the symbol tables of files.
@@ -77,7 +77,7 @@ func Symbols(files ...string) (Starts, error) {
 			name := base(s.Name)
 			if s.Section != elf.SHN_UNDEF && name != "" {
 				out.byName[name] = append(out.byName[name], s.Value)
-				out.sorted = append(out.sorted, start{s.Value, name})
+				out.sorted = append(out.sorted, start{s.Value, s.Size, name})
 			}
 		}
 		f.Close()
@@ -91,6 +91,18 @@ func base(name string) string {
 	name, _, _ = strings.Cut(name, "@")
 	name = strings.TrimSuffix(name, ".abi0")
 	return strings.ReplaceAll(name, "·", ".") // the compiler's own middle dot
+}
+
+// covered says whether an address lies in a function that has a size.
+func (s Starts) covered(addr uint64) bool {
+	const largest = 1 << 20
+	i, _ := slices.BinarySearchFunc(s.sorted, addr+1, func(s start, addr uint64) int { return cmp.Compare(s.addr, addr) })
+	for i--; i >= 0 && addr-s.sorted[i].addr < largest; i-- {
+		if addr-s.sorted[i].addr < s.sorted[i].size {
+			return true
+		}
+	}
+	return false
 }
 
 // nearest says whether the last symbols at or before addr have this name.
@@ -107,7 +119,7 @@ func (s Starts) Compare(addr uint64, ours, theirs []Frame) Class {
 	switch {
 	case slices.Equal(ours, theirs) || len(ours) == 0 && !named(theirs) && !lined(theirs):
 		return Same
-	case len(ours) == 0 && len(theirs) == 1:
+	case len(ours) == 0 && len(theirs) == 1 && !s.covered(addr):
 		return Between
 	case len(ours) == 1 && strings.HasSuffix(ours[0].Function, "@plt"):
 		return Stub

@@ -163,14 +163,18 @@ func (p *Program) Prepare(addresses []uint64) error {
 
 // Name returns what the receiver says of an address that was prepared.
 func (p *Program) Name(addr uint64) (out []Frame) {
-	var unit *dwarfsymbol.Unit
-	if x := p.File.Units(); x != nil {
-		if n, ok := x.Unit(addr); ok {
-			unit = p.units[n]
-		}
-	}
-	for _, f := range p.File.Frames(addr, unit, nil) {
+	for _, f := range p.File.Frames(addr, p.unit(addr), nil) {
 		out = append(out, Frame(f).clean())
 	}
 	return out
+}
+
+// unit is what the debug information says of an address that was prepared.
+func (p *Program) unit(addr uint64) *dwarfsymbol.Unit {
+	if x := p.File.Units(); x != nil {
+		if n, ok := x.Unit(addr); ok {
+			return p.units[n]
+		}
+	}
+	return nil
 }

@@ -88,7 +88,7 @@ func text(who string, frames []Frame) (out string) {
 }
 
 // randomAddresses are in the sections of code, each as likely as any other.
-func randomAddresses(t *testing.T, file string, n int) []uint64 {
+func randomAddresses(t testing.TB, file string, n int) []uint64 {
 	t.Helper()
 	f, err := elf.Open(file)
 	require.NoError(t, err)

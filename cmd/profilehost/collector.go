@@ -114,7 +114,7 @@ func (c *collector) wait(cmd *exec.Cmd) error {
 	signal.Notify(interrupt, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(interrupt)
 	var servedErr error
-	interrupted, err := c.sleep(c.duration, ended, interrupt)
+	interrupted, err := sleep(c.duration, ended, interrupt)
 	if err == nil && !interrupted && c.served != nil {
 		servedErr, err = c.serve(ended, interrupt)
 	}
@@ -126,7 +126,7 @@ func (c *collector) wait(cmd *exec.Cmd) error {
 
 // sleep tells whether it was Ctrl-C that ended it. It is an error if the collector
 // ended.
-func (c *collector) sleep(d time.Duration, ended <-chan error, interrupt <-chan os.Signal) (bool, error) {
+func sleep(d time.Duration, ended <-chan error, interrupt <-chan os.Signal) (bool, error) {
 	select {
 	case err := <-ended:
 		return false, fmt.Errorf("the collector ended too early: %w", errors.Join(err, errors.New("exit")))
@@ -139,14 +139,14 @@ func (c *collector) sleep(d time.Duration, ended <-chan error, interrupt <-chan 
 
 // serve calls served and waits for Ctrl-C.
 func (c *collector) serve(ended <-chan error, interrupt <-chan os.Signal) (servedErr, err error) {
-	interrupted, err := c.sleep(settleTime, ended, interrupt)
+	interrupted, err := sleep(settleTime, ended, interrupt)
 	if err != nil || interrupted {
 		return nil, err
 	}
 	if err := errors.Join(c.own(), c.served()); err != nil {
 		return err, nil
 	}
-	_, err = c.sleep(maxServe, ended, interrupt)
+	_, err = sleep(maxServe, ended, interrupt)
 	return nil, err
 }
 

@@ -44,22 +44,24 @@ func run() error {
 		fmt.Println("This host has what the profiler needs.")
 		return nil
 	}
-	printTable := func() error {
-		t, err := readTable(c.profiles(), c.served != nil)
+	shown := false
+	show := func(written bool) error {
+		t, err := readTable(c.profiles(), written)
 		if err != nil {
 			return err
 		}
 		t.print(os.Stdout, *rows)
+		shown = true
 		return nil
 	}
-	if err := c.plan(printTable); err != nil {
+	if err := c.plan(show); err != nil {
 		return err
 	}
 	if err := c.profile(); err != nil {
 		return err
 	}
-	if c.served == nil {
-		if err := printTable(); err != nil {
+	if !shown {
+		if err := show(false); err != nil {
 			return err
 		}
 	}
@@ -69,8 +71,9 @@ func run() error {
 
 const usualDuration = 15 * time.Second
 
-// plan decides whether to serve.
-func (c *collector) plan(printTable func() error) error {
+// plan decides whether to serve. show prints the table of a file that may still be
+// written.
+func (c *collector) plan(show func(written bool) error) error {
 	c.web = "localhost:0"
 	if c.duration != 0 {
 		return nil
@@ -84,7 +87,7 @@ func (c *collector) plan(printTable func() error) error {
 		return err
 	}
 	c.served = func() error {
-		if err := printTable(); err != nil {
+		if err := show(true); err != nil {
 			return err
 		}
 		fmt.Printf("\nFlame graphs and more: http://%s\nThe host is profiled until you press Ctrl-C.\n", c.web)

@@ -32,9 +32,10 @@ type Settings struct {
 }
 
 // NewHandler returns the handler of all pages.
-func NewHandler(s Settings) http.Handler {
+func NewHandler(s Settings) http.Handler { return newHandler(s, newGate()) }
+
+func newHandler(s Settings, g gate) http.Handler {
 	h := &handler{s}
-	g := newGate()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", g.guard(h.start))
 	mux.HandleFunc("GET /style.css", serveStyle)
@@ -42,7 +43,7 @@ func NewHandler(s Settings) http.Handler {
 	mux.HandleFunc("GET /profile/{choice}/{view}", g.guard(h.view))
 	// "download" is where the pages of pprof link to.
 	for _, name := range []string{"download", "profile.pb.gz"} {
-		mux.HandleFunc("GET /profile/{choice}/"+name, h.download)
+		mux.HandleFunc("GET /profile/{choice}/"+name, g.guard(h.download))
 	}
 	mux.HandleFunc("GET /profile/{choice}/folded.txt", g.guard(h.folded))
 	return guard(newHosts(s.Hosts), s.Refused, mux)

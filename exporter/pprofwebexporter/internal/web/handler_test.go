@@ -419,6 +419,22 @@ func TestReadersWaitForEachOther(t *testing.T) {
 	assert.Empty(t, w.Body.String(), "who leaves does not wait")
 }
 
+func TestEveryProfileIsMadeInTurn(t *testing.T) {
+	g := newGate()
+	handler := newHandler(Settings{Store: busy(t).store, Refused: func() {}, Logger: zap.NewNop()}, g)
+	g.turn <- struct{}{}
+	for _, path := range []string{
+		"/", "/profile/all/flamegraph", "/profile/all/top", "/profile/all/peek", "/profile/all/folded.txt",
+		"/profile/all/download", "/profile/all/profile.pb.gz",
+	} {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequest("GET", "http://localhost"+path, nil).WithContext(ctx))
+		cancel()
+		assert.Empty(t, w.Body.String(), path)
+	}
+}
+
 // A name may come from the symbol table of any user's program.
 func TestNamesOfAnyLength(t *testing.T) {
 	s := newSite(t, []profiletest.Profile{profiletest.CPU(strings.Repeat("p", 1<<20), 1, 1,

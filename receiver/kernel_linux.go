@@ -4,6 +4,8 @@
 package receiver
 
 import (
+	"errors"
+
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/preflight"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/source"
 )
@@ -17,5 +19,23 @@ func OpenKernel(s source.Settings) (Source, error) {
 	return k, nil
 }
 
-// degradations returns what will be less than was configured.
-func (s Settings) degradations() error { return preflight.SampleRate(s.SamplesPerSecond) }
+// degradations returns what will be less than was configured, each with its cure.
+func (s Settings) degradations(r reader) (out []error) {
+	add := func(err error) {
+		if err != nil {
+			out = append(out, err)
+		}
+	}
+	add(preflight.SampleRate(s.SamplesPerSecond))
+	if s.Names.Kernel {
+		add(preflight.KernelAddresses())
+	}
+	closed := preflight.OwnersFiles()
+	add(closed)
+	if closed == nil && !r.tellsContainers() {
+		add(errControlGroups)
+	}
+	return out
+}
+
+var errControlGroups = errors.New("control groups are not of version 2 alone, so processes too short-lived for /proc have no container: boot with systemd.unified_cgroup_hierarchy=1, and mount /sys/fs/cgroup below root_path")

@@ -21,4 +21,4 @@ func newReader(Settings) (reader, error) { return nil, errors.Join(preflight.Che
 
 func bootTime() int64 { return 0 }
 
-func (Settings) degradations() error { return nil }
+func (Settings) degradations(reader) []error { return nil }

@@ -118,5 +118,8 @@ func (r procReader) kernel() (*symbol.Kernel, string, error) {
 	if k != nil && !r.names.Kernel {
 		k = k.Nameless()
 	}
+	if errors.Is(err, symbol.ErrHidden) {
+		err = nil // Start has told
+	}
 	return k, buildID, errors.Join(err, notesErr)
 }

@@ -13,7 +13,6 @@ import (
 	"go.opentelemetry.io/collector/component/componentstatus"
 	"go.opentelemetry.io/collector/consumer/xconsumer"
 	"go.opentelemetry.io/collector/receiver"
-	"go.uber.org/zap"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/completion"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/pipeline"
@@ -58,7 +57,7 @@ func (r *Receiver) Start(_ context.Context, host component.Host) (err error) {
 		return fmt.Errorf("start sampling: %w", err)
 	}
 	undo = append(undo, source.Close)
-	cpus := source.Buffers()
+	buffers := source.Buffers()
 	run := &run{source: source, reader: reader, faults: faults{log: r.set.Logger}}
 	run.health.report = func(e *componentstatus.Event) { componentstatus.ReportStatus(host, e) }
 	if run.telemetry, err = newTelemetry(r.set.ID, r.set.TelemetrySettings, source.Now); err != nil {
@@ -68,13 +67,7 @@ func (r *Receiver) Start(_ context.Context, host component.Host) (err error) {
 		return errors.Join(err, run.telemetry.stop())
 	}
 	r.run = run
-	if err := r.settings.degradations(); err != nil {
-		run.faults.warn(err)
-	}
-	r.set.Logger.Info("Profiling this host",
-		zap.Int("samples_per_second", r.settings.SamplesPerSecond),
-		zap.Int("cpus", cpus),
-		zap.Duration("took", time.Since(began)))
+	greet(r.set.Logger, r.settings, buffers, time.Since(began), r.settings.degradations(reader))
 	return nil
 }
 

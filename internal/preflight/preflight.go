@@ -106,20 +106,33 @@ var needed = []struct {
 }
 
 func capabilities() error {
-	status, err := os.ReadFile("/proc/self/status")
+	effective, err := effectiveCapabilities()
 	if err != nil {
-		return fmt.Errorf("read the capabilities of this process: %w", err)
+		return err
 	}
-	return capabilitiesIn(string(status))
+	return capabilitiesIn(effective)
 }
 
-func capabilitiesIn(status string) error {
+// effectiveCapabilities is a set of bits.
+func effectiveCapabilities() (uint64, error) {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0, fmt.Errorf("read the capabilities of this process: %w", err)
+	}
+	return parseCapabilities(string(status))
+}
+
+func parseCapabilities(status string) (uint64, error) {
 	_, rest, _ := strings.Cut(status, "\nCapEff:")
 	field, _, _ := strings.Cut(rest, "\n")
 	effective, err := strconv.ParseUint(strings.TrimSpace(field), 16, 64)
 	if err != nil {
-		return fmt.Errorf("read the capabilities of this process: %w", err)
+		return 0, fmt.Errorf("read the capabilities of this process: %w", err)
 	}
+	return effective, nil
+}
+
+func capabilitiesIn(effective uint64) error {
 	var missing []string
 	for _, c := range needed {
 		admin := c.bit != unix.CAP_SYS_PTRACE && effective&(1<<unix.CAP_SYS_ADMIN) != 0

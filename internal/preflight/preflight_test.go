@@ -36,14 +36,30 @@ func TestKernelRelease(t *testing.T) {
 }
 
 func TestCapabilities(t *testing.T) {
-	status := func(effective string) string { return "Name:\tx\nCapEff:\t" + effective + "\nCapBnd:\t0\n" }
-	require.NoError(t, capabilitiesIn(status("000001ffffffffff")))
-	require.NoError(t, capabilitiesIn(status("000000c000080000")), "BPF, PERFMON and SYS_PTRACE")
-	require.NoError(t, capabilitiesIn(status("0000000000280000")), "SYS_ADMIN and SYS_PTRACE")
-	require.EqualError(t, capabilitiesIn(status("0000000000000000")),
+	effective, err := parseCapabilities("Name:\tx\nCapEff:\t000001ffffffffff\nCapBnd:\t0\n")
+	require.NoError(t, err)
+	require.EqualValues(t, 0x1ffffffffff, effective)
+	_, err = parseCapabilities("nothing")
+	require.ErrorContains(t, err, "read the capabilities")
+
+	require.NoError(t, capabilitiesIn(0x1ffffffffff))
+	require.NoError(t, capabilitiesIn(0xc000080000), "BPF, PERFMON and SYS_PTRACE")
+	require.NoError(t, capabilitiesIn(0x280000), "SYS_ADMIN and SYS_PTRACE")
+	require.EqualError(t, capabilitiesIn(0),
 		"this process lacks CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE: run as root or grant the capabilities")
-	require.ErrorContains(t, capabilitiesIn(status("0000000000200000")), "lacks CAP_SYS_PTRACE:")
-	require.ErrorContains(t, capabilitiesIn("nothing"), "read the capabilities")
+	require.ErrorContains(t, capabilitiesIn(0x200000), "lacks CAP_SYS_PTRACE:")
+}
+
+func TestOwnersFiles(t *testing.T) {
+	require.NoError(t, ownersFilesWith(1<<2), "DAC_READ_SEARCH")
+	require.ErrorContains(t, ownersFilesWith(1<<1), "grant CAP_DAC_READ_SEARCH", "DAC_OVERRIDE opens no control group by handle")
+	require.ErrorContains(t, ownersFilesWith(0xc000080000), "grant CAP_DAC_READ_SEARCH")
+}
+
+func TestKernelAddresses(t *testing.T) {
+	require.NoError(t, kernelAddressesIn("0000000000000000 A fixed\nffffffff81000000 T _text\n"))
+	require.ErrorContains(t, kernelAddressesIn("0000000000000000 A fixed\n0000000000000000 T _text\n"), "grant CAP_SYSLOG")
+	require.ErrorContains(t, kernelAddressesIn(""), "grant CAP_SYSLOG")
 }
 
 func TestTimeOffsets(t *testing.T) {

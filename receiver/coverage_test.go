@@ -250,7 +250,7 @@ func TestNamesAreDemangled(t *testing.T) {
 			if len(frames) == 0 || fileOf(d, frames[0]) != program || frames[0].Lines().Len() == 0 {
 				return
 			}
-			f := d.FunctionTable().At(int(frames[0].Lines().At(0).FunctionIndex()))
+			f := d.FunctionTable().At(int(frames[0].Lines().At(frames[0].Lines().Len() - 1).FunctionIndex()))
 			name := d.StringTable().At(int(f.NameStrindex()))
 			if !strings.Contains(name, "burn") {
 				return
@@ -317,8 +317,8 @@ func TestStacksAreWhole(t *testing.T) {
 			links, last := 0, ""
 			for _, l := range frames {
 				last = "?"
-				if l.Lines().Len() > 0 {
-					f := d.FunctionTable().At(int(l.Lines().At(0).FunctionIndex()))
+				if n := l.Lines().Len(); n > 0 {
+					f := d.FunctionTable().At(int(l.Lines().At(n - 1).FunctionIndex()))
 					last = d.StringTable().At(int(f.NameStrindex()))
 				}
 				if last == "even" || last == "odd" {

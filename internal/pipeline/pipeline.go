@@ -33,6 +33,8 @@ type Settings struct {
 	ReadAll bool
 	// Walk: the sampler can walk user stacks by tables.
 	Walk bool
+	// Inline: native code has lines and inlined calls.
+	Inline bool
 	// JIT: code that is made at run time is named.
 	JIT bool
 	// MaxSymbolBytes bounds what is kept of executable files.
@@ -100,6 +102,7 @@ func New(s Settings) *Pipeline {
 		kernel:   newKernelCode(),
 		groups:   newContainers(),
 	}
+	p.code.inline = s.Inline
 	p.walk = newWalk(s.Walk, p.code)
 	p.newborns = newborns{p.code, map[uint32]*newborn{}}
 	p.window = newWindow(p.code, p.jit, s.Start, s.Start+event.KTime(s.Interval))

@@ -251,7 +251,7 @@ func TestNamesAreDemangled(t *testing.T) {
 			if len(frames) == 0 || fileOf(d, frames[0]) != program || frames[0].Lines().Len() == 0 {
 				return
 			}
-			f := d.FunctionTable().At(int(frames[0].Lines().At(0).FunctionIndex()))
+			f := d.FunctionTable().At(int(frames[0].Lines().At(frames[0].Lines().Len() - 1).FunctionIndex()))
 			name := d.StringTable().At(int(f.NameStrindex()))
 			if !strings.Contains(name, "burn") {
 				return
@@ -319,11 +319,13 @@ func wholeStacks(all []pprofile.Profiles, program string, chain int) (whole int,
 	return whole, other
 }
 
+// functionOf is the function of a location, not what was inlined into it.
 func functionOf(d pprofile.ProfilesDictionary, l pprofile.Location) string {
-	if l.Lines().Len() == 0 {
+	n := l.Lines().Len()
+	if n == 0 {
 		return "?"
 	}
-	f := d.FunctionTable().At(int(l.Lines().At(0).FunctionIndex()))
+	f := d.FunctionTable().At(int(l.Lines().At(n - 1).FunctionIndex()))
 	return d.StringTable().At(int(f.NameStrindex()))
 }
 

@@ -89,6 +89,11 @@ func (r procReader) units(request pipeline.UnitRequest) pipeline.UnitAnswer {
 	defer f.Close()
 	c := companions{reader: r, request: request.FileRequest}
 	defer c.close()
+	if request.Index == nil {
+		answer.Index, err = symbol.ReadIndex(f, size, c.options())
+		answer.Damaged = err != nil
+		return answer
+	}
 	answer.Units, _ = symbol.ReadUnits(f, size, c.options(), request.Index, request.Numbers)
 	if answer.Units == nil {
 		answer.Units = make([]*dwarfsymbol.Unit, len(request.Numbers))
@@ -109,7 +114,7 @@ type companions struct {
 func (c *companions) options() symbol.Options {
 	n := c.reader.names
 	c.beside = path.Dir(c.request.Mapping.Path)
-	return symbol.Options{Native: n.Native, Inline: n.Native && n.Inline, Go: n.Go, Separate: c.separate, Other: c.other}
+	return symbol.Options{Native: n.Native, Go: n.Go, Separate: c.separate, Other: c.other}
 }
 
 // separate opens the separate debug file.

@@ -81,6 +81,7 @@ func (r *Receiver) pipeline(source Source, reader reader) (*pipeline.Pipeline, e
 		MaxProcesses:   r.settings.MaxProcesses,
 		ReadAll:        r.settings.CommandArgs || len(r.settings.Variables) > 0 || !reader.tellsContainers(),
 		MaxSymbolBytes: r.settings.SymbolCacheSize,
+		Inline:         r.settings.Names.Native && r.settings.Names.Inline,
 		JIT:            r.settings.Names.JIT,
 		Walk:           source.Walks(),
 		Rule:           source.Rule,

@@ -131,7 +131,7 @@ func (d *Debug) section(name string, s elffile.Section) (*section, error) {
 // budget begins a piece of work. Units may refer to the same tables, so what is read of
 // them is bounded: by some times their size, which no compiler comes near.
 func (d *Debug) budget() {
-	const least, times, most = 16 << 20, 8, 4 << 30
+	const least, times, most = 16 << 20, 8, 512 << 20
 	size := uint64(0)
 	for _, s := range []*section{d.abbrev, d.ranges, d.rnglists} {
 		if s != nil {

@@ -58,6 +58,9 @@ func (d *Debug) Unit(x *Index, n uint32) (*Unit, error) {
 		return nil, err
 	}
 	missing := b.readScopes(u)
+	if b.text.full {
+		return nil, fmt.Errorf("%w: more than %d bytes of names", ErrTooLarge, maxBlock)
+	}
 	if missing != nil {
 		b.scopes, b.spans = nil, nil
 	}
@@ -204,11 +207,16 @@ func (b *builder) nameWithout(e entry, err error) (uint32, error) {
 	return 0, err
 }
 
+// maxBlock bounds the names and paths of a unit. They may overlap in the file, and here
+// they do not.
+const maxBlock = 32 << 20
+
 // text is a block of strings, each once, each ended by a zero byte. The empty one is
 // at 0.
 type text struct {
 	bytes []byte
 	at    map[string]uint32
+	full  bool
 }
 
 func newText() text { return text{bytes: []byte{0}, at: map[string]uint32{"": 0}} }
@@ -219,6 +227,10 @@ func (t *text) add(s []byte) uint32 {
 	}
 	if at, ok := t.at[string(s)]; ok {
 		return at
+	}
+	if len(t.bytes)+len(s) > maxBlock {
+		t.full = true
+		return 0
 	}
 	at := uint32(len(t.bytes))
 	t.at[string(s)] = at

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ var tinyAbbrevs = []byte{
 	2, tagSubprogram, 1, atLowPC, formAddr, atHighPC, formData4, atSpecification, formRef4, 0, 0,
 	3, tagInlinedSubroutine, 1, atLowPC, formAddr, atHighPC, formData4, atAbstractOrigin, formRef4, 0, 0,
 	4, tagSubprogram, 0, atName, formString, 0, 0,
+	5, tagSubprogram, 0, atLowPC, formAddr, atHighPC, formData4, atName, formStrp, 0, 0,
 	0,
 }
 
@@ -116,4 +118,27 @@ func TestManyUnitsWithOneTable(t *testing.T) {
 	require.NoError(t, err)
 	assert.Less(t, time.Since(began), 20*time.Second)
 	assert.Greater(t, x.Damaged, 100_000, fmt.Sprint(x.Units()))
+}
+
+// TestNamesThatOverlap: each is the end of another, and together they are much more than
+// the file.
+func TestNamesThatOverlap(t *testing.T) {
+	var entries [][]byte
+	for i := range uint32(maxBlock/maxText + 100) {
+		entries = append(entries, entry1(5, 0x2100, 0x100, i))
+	}
+	p := tiny(entries...)
+	p[2] = bytes.Repeat([]byte("x"), len(entries)+maxText)
+	for i := range p[2] {
+		p[2][i] += byte(i % 23)
+	}
+	p[2] = append(p[2], 0)
+	_, err := read(t, p)
+	require.NoError(t, err, "there are 23 different ones")
+	r := rand.New(rand.NewPCG(1, 2))
+	for i := range p[2][:len(p[2])-1] {
+		p[2][i] = byte(1 + r.IntN(255))
+	}
+	_, err = read(t, p)
+	assert.ErrorIs(t, err, ErrTooLarge)
 }

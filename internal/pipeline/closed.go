@@ -29,7 +29,9 @@ type Window struct {
 type binary struct {
 	mapping *event.Mapping
 	file    *symbol.File
-	// units are those of the window's frames that have been read; asked: the file has not.
+	// index is that of its debug information, nil if not known, and units are those of the
+	// window's frames that have been read; asked: something of this has not.
+	index     *dwarfsymbol.Index
 	units     map[uint32]*dwarfsymbol.Unit
 	asked     bool
 	made      *symbol.PerfMap
@@ -50,6 +52,7 @@ func (w *window) close(n notes) *Window {
 			b.made, b.frameType = cmp.Or(w.made[m.life], w.jit.of(m.life)), jitFrameType(m.life)
 		} else {
 			b.file, b.asked = w.code.file(m.Mapping), w.code.asked(m.Mapping)
+			b.index = w.code.index(w.code.id(m.Mapping))
 			b.units = w.units(firstMapped+profile.BinaryID(i), m.Mapping)
 		}
 		c.binaries[i] = b
@@ -184,11 +187,10 @@ func (b binary) resolve(offset uint64) profile.Location {
 // unit is what the debug information says of an address; pending: it says something, which
 // has not been read.
 func (b binary) unit(address uint64) (unit *dwarfsymbol.Unit, pending bool) {
-	x := b.file.Units()
-	if x == nil {
-		return nil, false
+	if b.index == nil {
+		return nil, b.asked
 	}
-	n, ok := x.Unit(address)
+	n, ok := b.index.Unit(address)
 	if !ok {
 		return nil, false
 	}

@@ -54,6 +54,8 @@ type code struct {
 	// known are files, and units of their debug information.
 	known *symbol.Cache[part]
 	units units
+	// inline: debug information is read.
+	inline bool
 	// buildIDs are of files that mappings do not name by build ID.
 	buildIDs map[event.File]string
 	// contents are the files that were found where only a record told of them: those
@@ -190,9 +192,11 @@ func (c *code) file(m *event.Mapping) *symbol.File {
 	return file
 }
 
-// asked says whether the file of a mapping is on its way.
+// asked says whether the file of a mapping, or the index of its debug information, is on
+// its way.
 func (c *code) asked(m *event.Mapping) bool {
 	_, named := c.wanted[c.id(m)]
 	_, recorded := c.wanted[m.ID()]
-	return named || recorded
+	_, indexed := c.units.wanted[part{c.id(m), index}]
+	return named || recorded || indexed
 }

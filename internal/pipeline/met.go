@@ -3,16 +3,20 @@
 
 package pipeline
 
-import "github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/profile"
+import (
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/profile"
+)
 
 // met are the frames of a window by what is known of them.
 type met struct {
 	frames map[profile.Frame]struct{}
-	// fresh are those whose file was not read yet.
+	// fresh are those whose file, or the index of its debug information, was not read yet.
 	fresh []profile.Frame
 	// kernel are the addresses in the kernel since the last look.
 	kernel []uint64
-	// units are those of the window's frames, by binary.
+	// units are those of the window's frames, by binary; of a binary whose index was asked
+	// for there are none yet.
 	units map[profile.BinaryID]map[uint32]struct{}
 }
 
@@ -49,11 +53,19 @@ func (w *window) look() {
 			continue
 		}
 		address, _, ok := file.Address(f.Offset)
-		if x := file.Units(); ok && x != nil {
-			if n, ok := x.Unit(address); ok {
-				w.met.add(f.Binary, n)
-				w.code.wantUnit(m, file, n)
+		if !ok || file.Lines() || !w.code.inline || w.code.id(m.Mapping) == (event.FileID{}) {
+			continue
+		}
+		x := w.code.index(w.code.id(m.Mapping))
+		if x == nil {
+			kept = append(kept, f)
+			if w.met.units[f.Binary] == nil { // once in a window
+				w.met.units[f.Binary] = map[uint32]struct{}{}
+				w.code.wantIndex(m)
 			}
+		} else if n, ok := x.Unit(address); ok {
+			w.met.add(f.Binary, n)
+			w.code.wantUnit(m, x, n)
 		}
 	}
 	w.met.fresh = kept

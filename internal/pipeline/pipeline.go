@@ -38,6 +38,8 @@ type Settings struct {
 	Rule func(p unwind.Piece, offset uint32) unwind.Rule
 	// MaxCopyBytes bounds the copies of stacks that wait for tables.
 	MaxCopyBytes int
+	// Inline: native code has lines and inlined calls.
+	Inline bool
 	// JIT: code that is made at run time is named.
 	JIT bool
 	// MaxSymbolBytes bounds what is kept of executable files.
@@ -87,6 +89,7 @@ func New(s Settings) *Pipeline {
 		kernel:   newKernelCode(),
 		groups:   newContainers(),
 	}
+	p.code.inline = s.Inline
 	p.walk = newWalk(s.Walk, p.code)
 	p.copies = newCopies(p.code, s.Rule, s.MaxCopyBytes)
 	p.newborns = newborns{p.code, map[uint32]*newborn{}}

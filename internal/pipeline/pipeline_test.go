@@ -23,7 +23,7 @@ const (
 
 func newPipeline() *Pipeline {
 	return New(Settings{
-		Start: start, Interval: time.Second, MaxHoldBytes: 1 << 20, MaxProcesses: 100, MaxSymbolBytes: 1 << 20, JIT: true,
+		Start: start, Interval: time.Second, MaxHoldBytes: 1 << 20, MaxProcesses: 100, MaxSymbolBytes: 1 << 20, JIT: true, Inline: true,
 	})
 }
 

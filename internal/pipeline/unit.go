@@ -6,20 +6,23 @@ package pipeline
 import (
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/dwarfsymbol"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
-	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/symbol"
 )
 
-// UnitRequest asks to read units of a file's debug information.
+// UnitRequest asks to read units of a file's debug information, or its index.
 type UnitRequest struct {
 	FileRequest
-	// Index is that of the file, Numbers are the units.
+	// Index is that of the file, nil if it is asked for. Numbers are the units.
 	Index   *dwarfsymbol.Index
 	Numbers []uint32
 }
 
 // UnitAnswer is what became of a request.
 type UnitAnswer struct {
-	ID      event.FileID
+	ID event.FileID
+	// Index is what was asked for, nil if the file could not be opened, and empty if it has
+	// none, or is Damaged.
+	Index   *dwarfsymbol.Index
+	Damaged bool
 	Numbers []uint32
 	// Units are in the order of the numbers, nil for what could not be read; nil if the
 	// file could not be opened.
@@ -36,10 +39,13 @@ const (
 // part names a file, or a unit of its debug information.
 type part struct {
 	file event.FileID
-	unit int64 // or whole
+	unit int64 // or one of these
 }
 
-const whole = -1
+const (
+	whole = -1 - iota
+	index
+)
 
 // units are those that were asked for.
 type units struct {
@@ -48,7 +54,7 @@ type units struct {
 	stats  DebugUnits
 }
 
-// DebugUnits counts units of debug information.
+// DebugUnits counts units of debug information, and indices that could not be had.
 type DebugUnits struct {
 	// Read are in use, Failed are damaged or elsewhere, Unreachable are those whose file
 	// could not be opened any more.
@@ -64,8 +70,34 @@ func (c *code) unit(id event.FileID, n uint32) *dwarfsymbol.Unit {
 	return unit
 }
 
+// index returns that of a file's debug information, or nil.
+func (c *code) index(id event.FileID) *dwarfsymbol.Index {
+	x, _ := c.known.Get(part{id, index})
+	found, _ := x.(*dwarfsymbol.Index)
+	return found
+}
+
+// wantIndex asks for an index unless it is on its way.
+func (c *code) wantIndex(m *mapped) {
+	key := part{c.id(m.Mapping), index}
+	if _, ok := c.units.wanted[key]; ok || len(c.units.wanted) >= maxUnitsWanted {
+		return
+	}
+	c.units.wanted[key] = struct{}{}
+	c.units.queue = append(c.units.queue, c.unitRequest(key.file, m))
+}
+
+// unitRequest is one for nothing yet.
+func (c *code) unitRequest(id event.FileID, m *mapped) UnitRequest {
+	r := UnitRequest{FileRequest: FileRequest{ID: id, PIDs: m.pids, Mapping: *m.Mapping}}
+	if id.BuildID == "" {
+		r.Known = c.contents[m.File]
+	}
+	return r
+}
+
 // wantUnit asks for a unit unless it is known or on its way.
-func (c *code) wantUnit(m *mapped, f *symbol.File, n uint32) {
+func (c *code) wantUnit(m *mapped, x *dwarfsymbol.Index, n uint32) {
 	id := c.id(m.Mapping)
 	key := part{id, int64(n)}
 	if _, ok := c.units.wanted[key]; ok || len(c.units.wanted) >= maxUnitsWanted {
@@ -77,15 +109,13 @@ func (c *code) wantUnit(m *mapped, f *symbol.File, n uint32) {
 	c.units.wanted[key] = struct{}{}
 	for i := range c.units.queue {
 		r := &c.units.queue[i]
-		if r.ID == id && len(r.Numbers) < maxUnitsOfRequest {
+		if r.ID == id && r.Index == x && len(r.Numbers) < maxUnitsOfRequest {
 			r.Numbers = append(r.Numbers, n)
 			return
 		}
 	}
-	r := UnitRequest{FileRequest{ID: id, PIDs: m.pids, Mapping: *m.Mapping}, f.Units(), []uint32{n}}
-	if id.BuildID == "" {
-		r.Known = c.contents[m.File]
-	}
+	r := c.unitRequest(id, m)
+	r.Index, r.Numbers = x, []uint32{n}
 	c.units.queue = append(c.units.queue, r)
 }
 
@@ -99,6 +129,19 @@ func (c *code) unitRequests(n int) []UnitRequest {
 // unitsRead takes an answer. What could not be read is kept as nothing, so that it is not
 // asked for again.
 func (c *code) unitsRead(a UnitAnswer) {
+	if a.Numbers == nil {
+		delete(c.units.wanted, part{a.ID, index})
+		switch {
+		case a.Index == nil:
+			c.units.stats.Unreachable++
+		case a.Damaged:
+			c.units.stats.Failed++
+		}
+		if a.Index != nil {
+			c.known.Put(part{a.ID, index}, a.Index)
+		}
+		return
+	}
 	for i, n := range a.Numbers {
 		key := part{a.ID, int64(n)}
 		delete(c.units.wanted, key)

@@ -13,12 +13,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/dwarfsymbol"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/profile"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/symbol"
 )
 
-var everything = symbol.Options{Native: true, Inline: true, Go: true}
+var everything = symbol.Options{Native: true, Go: true}
 
 // inlined is a program with debug information.
 type inlined struct {
@@ -63,9 +64,24 @@ func (p inlined) hit(pl *Pipeline, k event.KTime) {
 // answer reads what is asked for.
 func (p inlined) answer(t *testing.T, r UnitRequest) UnitAnswer {
 	t.Helper()
+	if r.Index == nil {
+		x, err := symbol.ReadIndex(bytes.NewReader(p.data), int64(len(p.data)), everything)
+		require.NoError(t, err)
+		return UnitAnswer{ID: r.ID, Index: x}
+	}
 	units, err := symbol.ReadUnits(bytes.NewReader(p.data), int64(len(p.data)), everything, r.Index, r.Numbers)
 	require.NoError(t, err)
 	return UnitAnswer{ID: r.ID, Numbers: r.Numbers, Units: units}
+}
+
+// indexed answers the request for the index, and looks again at now.
+func (p inlined) indexed(t *testing.T, pl *Pipeline, now event.KTime) {
+	t.Helper()
+	requests := pl.UnitRequests(9)
+	require.Len(t, requests, 1)
+	require.Nil(t, requests[0].Index)
+	pl.UnitsRead(p.answer(t, requests[0]))
+	pl.Complete(now)
 }
 
 // locate resolves the user frame of a window's only sample.
@@ -109,6 +125,7 @@ func TestLateNamesComeWithTheNextWindow(t *testing.T) {
 	p.Loaded(FileAnswer{ID: files[0].ID, File: program.file})
 	program.hit(p, 2100*ms)
 	p.Complete(2150 * ms)
+	program.indexed(t, p, 2200*ms)
 	units := p.UnitRequests(9)
 	require.Len(t, units, 1)
 	require.Equal(t, files[0].ID, units[0].ID)
@@ -138,6 +155,7 @@ func TestNamesInTimeAreInTheSameWindow(t *testing.T) {
 	p.Complete(1150 * ms)
 	p.Loaded(FileAnswer{ID: p.FileRequests(9)[0].ID, File: program.file})
 	p.Complete(1200 * ms)
+	program.indexed(t, p, 1250*ms)
 	units := p.UnitRequests(9)
 	require.Len(t, units, 1)
 	p.UnitsRead(program.answer(t, units[0]))
@@ -151,14 +169,15 @@ func TestUnitsThatCannotBeRead(t *testing.T) {
 	program.hit(p, 1100*ms)
 	p.Complete(1150 * ms)
 	p.Loaded(FileAnswer{ID: p.FileRequests(9)[0].ID, File: program.file})
+	p.Complete(1160 * ms)
+	program.indexed(t, p, 1170*ms)
+	requests := p.UnitRequests(9)
+	require.Len(t, requests, 1)
 	ask := func(window event.KTime) []UnitRequest {
 		program.hit(p, window+500*ms)
 		p.Complete(window + 600*ms)
-		requests := p.UnitRequests(9)
-		return requests
+		return p.UnitRequests(9)
 	}
-	requests := ask(1000 * ms)
-	require.Len(t, requests, 1)
 	p.UnitsRead(UnitAnswer{ID: requests[0].ID, Numbers: requests[0].Numbers})
 	requests = ask(2000 * ms)
 	require.Len(t, requests, 1, "another process may show the file: it is asked for again")
@@ -197,4 +216,28 @@ func TestSwitchedOffNamesAreNotAskedFor(t *testing.T) {
 	}})
 	p.Complete(1150 * ms)
 	require.Empty(t, p.PerfMapRequests(9))
+}
+
+// An index is asked for once in a window, however often its file cannot be reached.
+func TestIndexOfAFileThatIsGone(t *testing.T) {
+	program := buildInlined(t)
+	p := startWalked(t)
+	program.hit(p, 1100*ms)
+	p.Complete(1150 * ms)
+	p.Loaded(FileAnswer{ID: p.FileRequests(9)[0].ID, File: program.file})
+	p.Complete(1200 * ms)
+	requests := p.UnitRequests(9)
+	require.Len(t, requests, 1)
+	p.UnitsRead(UnitAnswer{ID: requests[0].ID})
+	p.Complete(1300 * ms)
+	require.Empty(t, p.UnitRequests(9))
+	program.hit(p, 2100*ms)
+	p.Complete(2200 * ms)
+	requests = p.UnitRequests(9)
+	require.Len(t, requests, 1)
+	p.UnitsRead(UnitAnswer{ID: requests[0].ID, Index: &dwarfsymbol.Index{}, Damaged: true})
+	program.hit(p, 3100*ms)
+	p.Complete(3200 * ms)
+	require.Empty(t, p.UnitRequests(9), "it stays damaged")
+	require.Equal(t, DebugUnits{Failed: 1, Unreachable: 1}, p.Stats().DebugUnits)
 }

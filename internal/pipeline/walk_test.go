@@ -17,7 +17,7 @@ var walked = event.ProcID{PID: 7, Start: 70_000_000}
 
 func startWalked(t *testing.T) *Pipeline {
 	t.Helper()
-	p := New(Settings{Start: start, Interval: 1_000_000_000, MaxHoldBytes: 1 << 20, MaxProcesses: 100, MaxSymbolBytes: 1 << 20, Walk: true})
+	p := New(Settings{Start: start, Interval: 1_000_000_000, MaxHoldBytes: 1 << 20, MaxProcesses: 100, MaxSymbolBytes: 1 << 20, Walk: true, Inline: true})
 	p.Batch(&event.Batch{
 		Lifecycle: []event.Lifecycle{
 			{Kind: event.Fork, KTime: 1010 * ms, Proc: walked},

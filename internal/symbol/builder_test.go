@@ -11,7 +11,7 @@ import (
 )
 
 // everything reads what there is in the file.
-var everything = Options{Native: true, Inline: true, Go: true}
+var everything = Options{Native: true, Go: true}
 
 // Layout of the files that elfBuilder makes: code at codeOffset in the file and
 // at codeAddress in memory, codeSize bytes of it; the sizes of the headers.

@@ -34,15 +34,13 @@ type File struct {
 	htlHash    string
 	segments   []Segment
 	functions  table
-	golang     *gosymbol.Table    // of a Go program
-	units      *dwarfsymbol.Index // of a program with debug information
+	golang     *gosymbol.Table // of a Go program
 }
 
 // Options say what is read of a file.
 type Options struct {
-	// Native: the names of its symbols. Inline: where its debug information is. Go: the
-	// line table of a Go program.
-	Native, Inline, Go bool
+	// Native: the names of its symbols. Go: the line table of a Go program.
+	Native, Go bool
 	// Separate finds what was stripped from it, Other what else its debug information
 	// refers to; nil finds nothing.
 	Separate Finder
@@ -91,10 +89,6 @@ func (f *File) readNames(img *image) (err error) {
 	}
 	if img.options.Native {
 		f.functions, err = readFunctions(img, f.namedBySymbols())
-		errs = append(errs, err)
-	}
-	if img.options.Inline && f.golang == nil {
-		f.units, err = img.readIndex()
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
@@ -203,8 +197,8 @@ func (f *File) Segments() []Segment { return f.segments }
 // Functions is the number of address ranges that have a name.
 func (f *File) Functions() int { return len(f.functions.starts) }
 
-// Units says where in the debug information of the file what is; nil if there is none.
-func (f *File) Units() *dwarfsymbol.Index { return f.units }
+// Lines says whether the file told its lines and inlined calls already, as Go programs do.
+func (f *File) Lines() bool { return f.golang != nil }
 
 // Nameless is the file without names.
 func (f *File) Nameless() *File {
@@ -217,9 +211,6 @@ func (f *File) Bytes() int {
 		cap(f.segments)*int(unsafe.Sizeof(Segment{})) + f.functions.bytes()
 	if f.golang != nil {
 		n += f.golang.Bytes()
-	}
-	if f.units != nil {
-		n += f.units.Bytes()
 	}
 	return n
 }

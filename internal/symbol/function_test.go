@@ -151,3 +151,20 @@ func TestNameAllocatesNothing(t *testing.T) {
 	f := read(t, elfBuilder{symtab: []testSymbol{fn("f", 0, 8, elf.STB_GLOBAL)}})
 	assert.Zero(t, testing.AllocsPerRun(100, func() { f.Name(codeAddress + 3) }))
 }
+
+// TestWithoutSizeInAStrippedFile: what follows a function without size may be of one that
+// was stripped.
+func TestWithoutSizeInAStrippedFile(t *testing.T) {
+	symbols := []testSymbol{fn("sized", 0, 0x10, elf.STB_GLOBAL), fn("asm", 0x80, 0, elf.STB_GLOBAL)}
+	names := func(b elfBuilder) (out []string) {
+		f := read(t, b)
+		for _, at := range []uint64{0, 0x10, 0x80, 0x90} {
+			name, _ := f.Name(codeAddress + at)
+			out = append(out, name)
+		}
+		return out
+	}
+	assert.Equal(t, []string{"sized", "", "asm", "asm"}, names(elfBuilder{symtab: symbols}))
+	stripped := elfBuilder{dynsym: symbols, sections: func(s []elf.Section64) { s[secSymtab].Type = uint32(elf.SHT_NULL) }}
+	assert.Equal(t, []string{"sized", "", "", ""}, names(stripped))
+}

@@ -69,22 +69,8 @@ func (img *image) readDebug() (*dwarfsymbol.Debug, error) {
 	return dwarfsymbol.Open(s.File, s.sections, img.options.Other)
 }
 
-// readIndex reads where in the debug information what is; nil if there is none.
-func (img *image) readIndex() (*dwarfsymbol.Index, error) {
-	d, err := img.readDebug()
-	if errors.Is(err, dwarfsymbol.ErrNone) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return d.Index()
-}
-
-// ReadUnits reads units of the debug information of the file of size bytes behind r, of
-// which x is the index. What could not be read is nil, and what was read in part is there
-// all the same.
-func ReadUnits(r io.ReaderAt, size int64, o Options, x *dwarfsymbol.Index, numbers []uint32) ([]*dwarfsymbol.Unit, error) {
+// openDebug opens the debug information of the file of size bytes behind r.
+func openDebug(r io.ReaderAt, size int64, o Options) (*dwarfsymbol.Debug, error) {
 	s, err := openSource(r, size)
 	if err != nil {
 		return nil, err
@@ -94,7 +80,31 @@ func ReadUnits(r io.ReaderAt, size int64, o Options, x *dwarfsymbol.Index, numbe
 		return nil, err
 	}
 	img := &image{source: s, buildID: f.gnuBuildID, options: o}
-	d, err := img.readDebug()
+	return img.readDebug()
+}
+
+// ReadIndex reads where in the debug information of the file of size bytes behind r what
+// is. The index is never nil: it is empty if there is none, and with an error.
+func ReadIndex(r io.ReaderAt, size int64, o Options) (*dwarfsymbol.Index, error) {
+	d, err := openDebug(r, size, o)
+	if errors.Is(err, dwarfsymbol.ErrNone) {
+		return &dwarfsymbol.Index{}, nil
+	}
+	if err != nil {
+		return &dwarfsymbol.Index{}, err
+	}
+	x, err := d.Index()
+	if err != nil {
+		x = &dwarfsymbol.Index{}
+	}
+	return x, err
+}
+
+// ReadUnits reads units of the debug information of the file of size bytes behind r, of
+// which x is the index. What could not be read is nil, and what was read in part is there
+// all the same.
+func ReadUnits(r io.ReaderAt, size int64, o Options, x *dwarfsymbol.Index, numbers []uint32) ([]*dwarfsymbol.Unit, error) {
+	d, err := openDebug(r, size, o)
 	if err != nil {
 		return nil, err
 	}

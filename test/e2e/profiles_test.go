@@ -95,8 +95,8 @@ func frames(d pprofile.ProfilesDictionary, s pprofile.Sample) (kernel, user []st
 	for _, i := range stack.LocationIndices().All() {
 		location := d.LocationTable().At(int(i))
 		name := ""
-		if location.Lines().Len() > 0 {
-			f := d.FunctionTable().At(int(location.Lines().At(0).FunctionIndex()))
+		if n := location.Lines().Len(); n > 0 {
+			f := d.FunctionTable().At(int(location.Lines().At(n - 1).FunctionIndex()))
 			name = d.StringTable().At(int(f.NameStrindex()))
 		}
 		if frameType(d, location) == "kernel" {

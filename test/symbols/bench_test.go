@@ -87,7 +87,7 @@ func BenchmarkMemory(b *testing.B) {
 		}
 		b.ReportMetric(opened.Seconds()*1e3, "ms-file")
 		b.ReportMetric((time.Since(began)-opened).Seconds()*1e3, "ms-units")
-		b.ReportMetric(float64(p.File.Bytes()), "B-file")
+		b.ReportMetric(float64(p.File.Bytes()+p.index.Bytes()), "B-file")
 		b.ReportMetric(float64(p.File.Functions()), "functions")
 		b.ReportMetric(float64(units), "B-units")
 		b.ReportMetric(float64(len(p.units)), "units")

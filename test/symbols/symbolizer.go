@@ -76,6 +76,7 @@ func (f Frame) clean() Frame {
 type Program struct {
 	Path  string
 	File  *symbol.File
+	index *dwarfsymbol.Index
 	units map[uint32]*dwarfsymbol.Unit
 	open  []*os.File
 	size  int64
@@ -85,13 +86,17 @@ type Program struct {
 // Open reads a file; the caller closes it.
 func Open(file string) (*Program, error) {
 	p := &Program{Path: file, units: map[uint32]*dwarfsymbol.Unit{}}
-	p.o = symbol.Options{Native: true, Inline: true, Go: true, Separate: p.separate, Other: p.other}
+	p.o = symbol.Options{Native: true, Go: true, Separate: p.separate, Other: p.other}
 	f, size, err := p.openFile(file)
 	if err != nil {
 		return nil, err
 	}
 	p.size = size
-	p.File, err = symbol.Read(f, size, p.o)
+	if p.File, err = symbol.Read(f, size, p.o); err != nil || p.File.Lines() {
+		p.index = &dwarfsymbol.Index{}
+		return p, err
+	}
+	p.index, err = symbol.ReadIndex(f, size, p.o)
 	return p, err
 }
 
@@ -141,8 +146,8 @@ func (p *Program) other(o dwarfsymbol.Other) (io.ReaderAt, int64) {
 // Prepare reads the debug information of addresses at once, as the receiver does for all
 // that are new to it.
 func (p *Program) Prepare(addresses []uint64) error {
-	x := p.File.Units()
-	if x == nil {
+	x := p.index
+	if x.Units() == 0 {
 		return nil
 	}
 	var wanted []uint32
@@ -171,10 +176,8 @@ func (p *Program) Name(addr uint64) (out []Frame) {
 
 // unit is what the debug information says of an address that was prepared.
 func (p *Program) unit(addr uint64) *dwarfsymbol.Unit {
-	if x := p.File.Units(); x != nil {
-		if n, ok := x.Unit(addr); ok {
-			return p.units[n]
-		}
+	if n, ok := p.index.Unit(addr); ok {
+		return p.units[n]
 	}
 	return nil
 }

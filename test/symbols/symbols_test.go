@@ -7,6 +7,7 @@ import (
 	"debug/elf"
 	"fmt"
 	"math/rand/v2"
+	"os/exec"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -43,9 +44,11 @@ func (c counts) agreement() float64 {
 func TestAgainstSymbolizer(t *testing.T) {
 	for _, s := range subjects {
 		t.Run(s.name, func(t *testing.T) {
-			if s.large {
+			if s.large || testing.Short() {
 				t.Skip("for the document only")
 			}
+			_, err := exec.LookPath(Tool)
+			need(t, Tool, err)
 			c := compare(t, s.build(t), few)
 			assert.GreaterOrEqual(t, c.agreement(), agreement, "%v", c)
 		})

@@ -36,8 +36,8 @@ func granted(t testing.TB) []string {
 	return strings.Fields(strings.ToLower(strings.ReplaceAll(string(found[1]), "CAP_", "")))
 }
 
-// nobodyWith runs a command as systemd runs a service with a dynamic user: no user that
-// owns anything, with these capabilities and no way to others.
+// nobodyWith runs a command as systemd runs the unit: a user that owns nothing, with these
+// capabilities and no way to others.
 func nobodyWith(capabilities []string) []string {
 	set := "-all"
 	for _, c := range capabilities {

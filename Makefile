@@ -19,7 +19,7 @@ in-each = @set -e; for m in . $(MODULES); do echo "$$m: go $(1)"; (cd $$m && $(G
 
 .DEFAULT_GOAL := help
 .PHONY: help run build build-contrib build-e2e generate check-generated check-tidy fmt check-fmt vet \
-	staticcheck lint-imports lint test-needs test-needs-stacks test test-race test-e2e test-stacks test-browser test-model test-kernels simulate symbols cross bench bench-host clean
+	staticcheck lint-imports lint test-needs test-needs-stacks test test-race test-e2e test-stacks test-browser test-model test-kernels simulate schema symbols cross bench bench-host clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -92,6 +92,9 @@ test-race: test-needs ## Run the tests with the race detector
 
 simulate: ## Write what the simulation finds into docs/watermark.md
 	$(GO) test -count=1 -run TestTheDocument ./test/simulation -args -update
+
+schema: ## Write config.schema.json from Config and the table in README
+	$(GO) test -count=1 -run TestTheSchemaIsUpToDate . -args -update
 
 symbols: ## Compare names with llvm-symbolizer-19 and write docs/symbols.md (SYMBOLS=name=file,... for more files, names without comma)
 	$(GO) test -count=1 -timeout 60m -run TestTheDocument ./test/symbols -args -update -files "$(SYMBOLS)"

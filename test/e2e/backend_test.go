@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -20,6 +21,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pprofile/pprofileotlp"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	_ "google.golang.org/grpc/encoding/gzip" // what exporters use unless told otherwise
 	"google.golang.org/grpc/status"
 )
 
@@ -54,6 +56,9 @@ type backend struct {
 	endpoint                 string
 	answer                   atomic.Pointer[answer]
 	calls, offered, accepted atomic.Int64
+	// seen is told of every message, one at a time, if it is set before the first.
+	seen   func(pprofile.Profiles)
+	seeing sync.Mutex
 }
 
 func grpcBackend(t testing.TB, first answer) *backend {
@@ -105,6 +110,11 @@ func (b *backend) take(ctx context.Context, p pprofile.Profiles) codes.Code {
 	n := samplesIn(p)
 	b.calls.Add(1)
 	b.offered.Add(n)
+	if b.seen != nil {
+		b.seeing.Lock()
+		b.seen(p)
+		b.seeing.Unlock()
+	}
 	code := (*b.answer.Load())(ctx)
 	if code == codes.OK {
 		b.accepted.Add(n)

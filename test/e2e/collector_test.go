@@ -59,12 +59,24 @@ type collector struct {
 // start runs the collector with a configuration of testdata until it is ready.
 func start(t testing.TB, config string, env ...string) *collector {
 	t.Helper()
+	return startWithin(t, nil, env, "--config=testdata/"+config)
+}
+
+// startWithin runs the collector by another command, if there is one, until it is ready.
+func startWithin(t testing.TB, within, env []string, args ...string) *collector {
+	t.Helper()
+	return startCommand(t, env, slices.Concat(within, []string{collectorBinary(t)}, args, []string{gate})...)
+}
+
+// startCommand runs a command that becomes a collector, until it is ready.
+func startCommand(t testing.TB, env []string, command ...string) *collector {
+	t.Helper()
 	roottest.Need(t)
 	c := &collector{t: t, dir: t.TempDir(), metricsPort: freePort(t), ended: make(chan error, 1)}
 	log, err := os.Create(c.file("log"))
 	require.NoError(t, err)
 	defer log.Close()
-	cmd := exec.Command(collectorBinary(t), "--config=testdata/"+config, gate)
+	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Env = append(os.Environ(), append(env,
 		"DIR="+c.dir, fmt.Sprintf("METRICS_PORT=%d", c.metricsPort))...)
 	cmd.Stdout, cmd.Stderr = log, log

@@ -125,7 +125,7 @@ func (d *delivery) end(t *testing.T) map[string]farewell {
 	return said
 }
 
-func farewells(t *testing.T, log string) map[string]farewell {
+func farewells(t testing.TB, log string) map[string]farewell {
 	t.Helper()
 	out := map[string]farewell{}
 	for line := range strings.Lines(log) {

@@ -11,9 +11,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -94,17 +91,4 @@ func TestWeb(t *testing.T) {
 	assert.Contains(t, all, "chain_19", "a function of C")
 	assert.Contains(t, all, "main.link7", "a function of Go")
 	c.stop()
-}
-
-// Every example is a configuration that the collector takes.
-func TestExamples(t *testing.T) {
-	files, err := filepath.Glob("../../examples/*.yaml")
-	require.NoError(t, err)
-	require.NotEmpty(t, files)
-	for _, file := range files {
-		cmd := exec.Command(collectorBinary(t), "validate", "--config="+file, gate)
-		cmd.Env = append(os.Environ(), "PROFILES_FILE="+t.TempDir()+"/profiles", "WEB_ENDPOINT=localhost:0")
-		out, err := cmd.CombinedOutput()
-		assert.NoError(t, err, "%s: %s", file, out)
-	}
 }

@@ -35,8 +35,8 @@ func slotIn(d pprofile.ProfilesDictionary, s pprofile.Sample, slotOf SlotOf) str
 	for _, i := range d.StackTable().At(int(s.StackIndex())).LocationIndices().All() {
 		l := d.LocationTable().At(int(i))
 		function := ""
-		if l.Lines().Len() > 0 {
-			f := d.FunctionTable().At(int(l.Lines().At(0).FunctionIndex()))
+		if n := l.Lines().Len(); n > 0 { // the others are of calls that were inlined into the last
+			f := d.FunctionTable().At(int(l.Lines().At(n - 1).FunctionIndex()))
 			function = d.StringTable().At(int(f.NameStrindex()))
 		}
 		if slot := slotOf(function, l.Address()); slot != "" {

@@ -18,7 +18,6 @@ import (
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/hold"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/process"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/profile"
-	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/symbol"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/unwind"
 )
 
@@ -76,27 +75,6 @@ type Pipeline struct {
 	stacks         Stacks
 	freed          []event.KTime
 }
-
-// Ledger counts samples by where they are. Seen = Held + Open + Closed + LostHold
-// at any moment.
-type Ledger struct {
-	// Seen arrived in batches.
-	Seen uint64
-	// LostHold found the hold buffer full.
-	LostHold uint64
-	// Held wait for their completion, Open are in windows that have not been handed out,
-	// or wait for tables to walk their stacks.
-	Held, Open uint64
-	// Closed are in windows that were handed out.
-	Closed uint64
-	// Late counts records of any kind that arrived after a completion that covers
-	// them: a breach of the promise the completions make.
-	Late uint64
-}
-
-// Stacks counts attributed samples by how their user stack came out, indexed by
-// event.UserStack.
-type Stacks [event.UserStacks]uint64
 
 // New returns a pipeline that has seen nothing.
 func New(s Settings) *Pipeline {
@@ -238,125 +216,9 @@ func (p *Pipeline) count(c counter, s *event.Sample) {
 	}
 }
 
-// look asks for what would name the frames that the window met.
-func (p *Pipeline) look(now event.KTime) {
-	p.window.look()
-	p.kernel.miss(p.code.kernel, p.window.met.kernel, now)
-	p.window.met.kernel = p.window.met.kernel[:0]
-}
-
-// closeWindow ends the window at end and starts the next. If something that it asked for
-// is on its way, it is handed out at the next completion only: of processes that were
-// short-lived nothing is told in the next window.
-func (p *Pipeline) closeWindow(closed []*Window, end event.KTime) []*Window {
-	closed = p.handOut(closed)
-	p.window.EndAt(end)
-	p.look(end)
-	p.ending = p.window
-	p.walk.window()
-	p.window = newWindow(p.code, p.jit, end, end+event.KTime(p.settings.Interval))
-	if len(p.copies.waiting)+len(p.code.wanted)+len(p.code.units.wanted) > 0 {
-		return closed
-	}
-	return p.handOut(closed)
-}
-
-// handOut appends the window that is ending.
-func (p *Pipeline) handOut(closed []*Window) []*Window {
-	w := p.ending
-	if w == nil {
-		return closed
-	}
-	p.copies.retry(w, p.count)
-	if p.ending = nil; w.Samples() == 0 {
-		return closed
-	}
-	p.ledger.Closed += w.Samples()
-	c := w.close(p.notes())
-	c.made = p.kernel.made
-	p.kernel.window(w.End())
-	return append(closed, c)
-}
-
-// open returns the windows that have not been handed out.
-func (p *Pipeline) open() []*window {
-	if p.ending == nil {
-		return []*window{p.window}
-	}
-	return []*window{p.ending, p.window}
-}
-
 // Freed returns when the processes that the last Complete evicted were freed. It
 // is valid until the next.
 func (p *Pipeline) Freed() []event.KTime { return p.freed }
-
-// Requests returns up to n reads of /proc that are wanted; each gets one Answer.
-func (p *Pipeline) Requests(n int) []process.Request { return p.table.Requests(n) }
-
-// Answer takes what /proc said.
-func (p *Pipeline) Answer(a process.Answer) { p.table.Answer(a) }
-
-// GroupRequests returns up to n control groups whose containers are wanted; each
-// gets one GroupFound.
-func (p *Pipeline) GroupRequests(n int) []event.CgroupID { return p.groups.requests(n) }
-
-// GroupFound takes the container that a group is of, "" if of none or not known.
-func (p *Pipeline) GroupFound(group event.CgroupID, container string) {
-	p.groups.found(group, container)
-}
-
-// FileRequests returns up to n files whose symbols are wanted; each gets one
-// Loaded.
-func (p *Pipeline) FileRequests(n int) []FileRequest { return p.code.requests(n) }
-
-// Loaded takes what a file told of itself.
-func (p *Pipeline) Loaded(a FileAnswer) {
-	p.code.loaded(a)
-	p.walk.arrived(a.ID, a.File != nil)
-}
-
-// UnitRequests returns up to n requests for debug information; each gets one UnitsRead.
-func (p *Pipeline) UnitRequests(n int) []UnitRequest { return p.code.unitRequests(n) }
-
-// UnitsRead takes what the debug information of a file says.
-func (p *Pipeline) UnitsRead(a UnitAnswer) { p.code.unitsRead(a) }
-
-// Walks is what the sampler is to be told: in this order, whose memory it can forget,
-// whose it is to know, and which tables are of no use any more.
-type Walks struct {
-	Over, Spaces []unwind.Space
-	Dropped      []unwind.Piece
-}
-
-// Walks returns what is new since the last call.
-func (p *Pipeline) Walks() Walks {
-	w := Walks{p.walk.over, p.walk.spaces, p.code.tables.dropped}
-	p.walk.over, p.walk.spaces, p.code.tables.dropped = nil, nil, nil
-	return w
-}
-
-// PerfMapRequests returns up to n lists of code made at run time that are wanted;
-// each gets one PerfMapRead.
-func (p *Pipeline) PerfMapRequests(n int) []PerfMapRequest { return p.jit.requests(n) }
-
-// PerfMapRead takes what became of a request.
-func (p *Pipeline) PerfMapRead(a PerfMapAnswer) { p.jit.answers = append(p.jit.answers, a) }
-
-// KernelRequested reports, once, that the kernel's symbols are to be read again; that gets
-// one KernelLoaded.
-func (p *Pipeline) KernelRequested() bool {
-	wanted := p.kernel.wanted
-	p.kernel.wanted = false
-	return wanted
-}
-
-// KernelLoaded takes the kernel's symbols and build ID.
-func (p *Pipeline) KernelLoaded(k *symbol.Kernel, buildID string) {
-	if k == nil && p.code.kernel != nil {
-		return // could not be read again
-	}
-	p.code.kernel, p.code.kernelBuildID = k, buildID
-}
 
 // Oldest is the stamp of the oldest sample that is attributed and not handed out,
 // and whether there is one.
@@ -368,45 +230,4 @@ func (p *Pipeline) Oldest() (event.KTime, bool) {
 		}
 	}
 	return k, any
-}
-
-// Stats is what the pipeline counted, at one moment.
-type Stats struct {
-	Ledger    Ledger
-	Stacks    Stacks
-	Processes process.Stats
-	// SymbolBytes is the memory of the files and units that are kept, SymbolsEvicted how
-	// many went because of the limit.
-	SymbolBytes    int
-	SymbolsEvicted uint64
-	// FilesFaulty have names in part only.
-	FilesFaulty uint64
-	DebugUnits  DebugUnits
-	PerfMaps    PerfMaps
-	// TablesFull counts unwind tables that found no room.
-	TablesFull uint64
-	// Copied counts stacks that were walked here, from a copy.
-	Copied uint64
-}
-
-// Stats returns the counts.
-func (p *Pipeline) Stats() Stats {
-	s := Stats{
-		Ledger:         p.ledger,
-		Stacks:         p.stacks,
-		Processes:      p.table.Stats(),
-		SymbolBytes:    p.code.known.Bytes(),
-		SymbolsEvicted: p.code.known.Evicted(),
-		FilesFaulty:    p.code.faulty,
-		DebugUnits:     p.code.units.stats,
-		PerfMaps:       p.jit.stats,
-		TablesFull:     p.code.full,
-		Copied:         p.copies.walked,
-	}
-	s.Ledger.Held = uint64(p.hold.Len())
-	s.Ledger.Open = uint64(len(p.copies.waiting))
-	for _, w := range p.open() {
-		s.Ledger.Open += w.Samples()
-	}
-	return s
 }

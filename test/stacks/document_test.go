@@ -46,7 +46,11 @@ func table(verdicts []verdict) string {
 		unix.ByteSliceToString(name.Release[:]), runtime.NumCPU(), *rate, *duration)
 	out.WriteString("| program | samples | exact | no unwind information | return address overwritten |\n|---|---|---|---|---|\n")
 	for _, v := range verdicts {
-		fmt.Fprintf(&out, "| %s | %d | %.2f %% | %s | %s |\n", v.program.name, v.samples, v.share(), counts(v.blind), counts(v.torn))
+		exact := fmt.Sprintf("%.2f %%", v.share())
+		if v.exact == 0 {
+			exact = "-" // all end in code without unwind information
+		}
+		fmt.Fprintf(&out, "| %s | %d | %s | %s | %s |\n", v.program.name, v.samples, exact, counts(v.blind), counts(v.torn))
 	}
 	return out.String()
 }

@@ -1,0 +1,79 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+package pipeline
+
+import (
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/process"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/symbol"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/unwind"
+)
+
+// Requests returns up to n reads of /proc that are wanted; each gets one Answer.
+func (p *Pipeline) Requests(n int) []process.Request { return p.table.Requests(n) }
+
+// Answer takes what /proc said.
+func (p *Pipeline) Answer(a process.Answer) { p.table.Answer(a) }
+
+// GroupRequests returns up to n control groups whose containers are wanted; each
+// gets one GroupFound.
+func (p *Pipeline) GroupRequests(n int) []event.CgroupID { return p.groups.requests(n) }
+
+// GroupFound takes the container that a group is of, "" if of none or not known.
+func (p *Pipeline) GroupFound(group event.CgroupID, container string) {
+	p.groups.found(group, container)
+}
+
+// FileRequests returns up to n files whose symbols are wanted; each gets one
+// Loaded.
+func (p *Pipeline) FileRequests(n int) []FileRequest { return p.code.requests(n) }
+
+// Loaded takes what a file told of itself.
+func (p *Pipeline) Loaded(a FileAnswer) {
+	p.code.loaded(a)
+	p.walk.arrived(a.ID, a.File != nil)
+}
+
+// UnitRequests returns up to n requests for debug information; each gets one UnitsRead.
+func (p *Pipeline) UnitRequests(n int) []UnitRequest { return p.code.unitRequests(n) }
+
+// UnitsRead takes what the debug information of a file says.
+func (p *Pipeline) UnitsRead(a UnitAnswer) { p.code.unitsRead(a) }
+
+// Walks is what the sampler is to be told: in this order, whose memory it can forget,
+// whose it is to know, and which tables are of no use any more.
+type Walks struct {
+	Over, Spaces []unwind.Space
+	Dropped      []unwind.Piece
+}
+
+// Walks returns what is new since the last call.
+func (p *Pipeline) Walks() Walks {
+	w := Walks{p.walk.over, p.walk.spaces, p.code.tables.dropped}
+	p.walk.over, p.walk.spaces, p.code.tables.dropped = nil, nil, nil
+	return w
+}
+
+// PerfMapRequests returns up to n lists of code made at run time that are wanted;
+// each gets one PerfMapRead.
+func (p *Pipeline) PerfMapRequests(n int) []PerfMapRequest { return p.jit.requests(n) }
+
+// PerfMapRead takes what became of a request.
+func (p *Pipeline) PerfMapRead(a PerfMapAnswer) { p.jit.answers = append(p.jit.answers, a) }
+
+// KernelRequested reports, once, that the kernel's symbols are to be read again; that gets
+// one KernelLoaded.
+func (p *Pipeline) KernelRequested() bool {
+	wanted := p.kernel.wanted
+	p.kernel.wanted = false
+	return wanted
+}
+
+// KernelLoaded takes the kernel's symbols and build ID.
+func (p *Pipeline) KernelLoaded(k *symbol.Kernel, buildID string) {
+	if k == nil && p.code.kernel != nil {
+		return // could not be read again
+	}
+	p.code.kernel, p.code.kernelBuildID = k, buildID
+}

@@ -20,8 +20,8 @@ const (
 	ksymbolLength  = 16
 	ksymbolType    = 20
 	ksymbolFlags   = 22
-	ksymbolName    = 24
-	ksymbolTime    = 8 // before the end
+	ksymbolName    = 24 // and zero bytes up to a multiple of eight, then the time
+	ksymbolTime    = 8
 
 	ksymbolTypeBPF    = 1
 	ksymbolUnregister = 1
@@ -39,16 +39,19 @@ func decodeKernelCode(record []byte, batch *event.Batch) bool {
 	if len(record) < ksymbolName+ksymbolTime {
 		return false
 	}
-	name := record[ksymbolName : len(record)-ksymbolTime]
-	if i := bytes.IndexByte(name, 0); i >= 0 {
-		name = name[:i]
+	// Each event that listens adds to the size in one header (perf_event_ksymbol_output in
+	// kernel/events/core.c, v5.10 to v6.18), so there may be more behind the time.
+	size := bytes.IndexByte(record[ksymbolName:], 0)
+	at := ksymbolName + (size+8)/8*8
+	if size < 0 || at+ksymbolTime > len(record) {
+		return false
 	}
 	start := host.Uint64(record[ksymbolAddress:])
 	c := event.KernelCode{
-		KTime: event.KTime(host.Uint64(record[len(record)-ksymbolTime:])),
+		KTime: event.KTime(host.Uint64(record[at:])),
 		Start: start,
 		End:   start + uint64(host.Uint32(record[ksymbolLength:])),
-		Name:  string(name),
+		Name:  string(record[ksymbolName : ksymbolName+size]),
 		BPF:   host.Uint16(record[ksymbolType:]) == ksymbolTypeBPF,
 		Gone:  host.Uint16(record[ksymbolFlags:])&ksymbolUnregister != 0,
 	}

@@ -99,7 +99,7 @@ schema: ## Write config.schema.json from Config and the table in README
 symbols: ## Compare names with llvm-symbolizer-19 and write docs/symbols.md (SYMBOLS=name=file,... for more files, names without comma)
 	$(GO) test -count=1 -timeout 60m -run TestTheDocument ./test/symbols -args -update -files "$(SYMBOLS)"
 
-test-e2e: build-e2e ## Run the collector from end to end (root)
+test-e2e: build-e2e build-contrib ## Run the collector from end to end (root)
 	$(GO) test -count=1 -v -tags e2e ./test/e2e/...
 
 test-needs-stacks:

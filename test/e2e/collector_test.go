@@ -36,13 +36,25 @@ const (
 // collectorBinary is the collector under test.
 func collectorBinary(t testing.TB) string {
 	t.Helper()
-	name := os.Getenv("COLLECTOR")
-	if name == "" {
-		name = "../../bin/otelcol-ebpf-profiler-e2e"
+	return built(t, "COLLECTOR", "../../bin/otelcol-ebpf-profiler-e2e", "make build-e2e")
+}
+
+// contribBinary is the collector with Kubernetes attributes. It is much larger, and profiles
+// itself: nothing else is measured with it.
+func contribBinary(t testing.TB) string {
+	t.Helper()
+	return built(t, "COLLECTOR_CONTRIB", "../../bin/otelcol-ebpf-profiler-contrib", "make build-contrib")
+}
+
+// built finds a collector that has been built.
+func built(t testing.TB, variable, name, how string) string {
+	t.Helper()
+	if other := os.Getenv(variable); other != "" {
+		name = other
 	}
 	path, err := filepath.Abs(name)
 	require.NoError(t, err)
-	require.FileExists(t, path, "run `make build-e2e` first")
+	require.FileExists(t, path, "run `%s` first", how)
 	return path
 }
 

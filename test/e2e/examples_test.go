@@ -42,7 +42,13 @@ func TestExamples(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEmpty(t, files)
 	for _, file := range append(files, "../../deploy/docker/config.yaml", inDaemonSet(t), inValues(t)) {
-		cmd := exec.Command(collectorBinary(t), "validate", "--config="+file, gate)
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		program := collectorBinary(t)
+		if bytes.Contains(text, []byte("k8s_attributes")) {
+			program = contribBinary(t)
+		}
+		cmd := exec.Command(program, "validate", "--config="+file, gate)
 		cmd.Env = append(os.Environ(), "PROFILES_FILE="+t.TempDir()+"/profiles", "WEB_ENDPOINT=localhost:0",
 			"K8S_NODE_NAME=node", "POD_IP=127.0.0.1", "MY_POD_IP=127.0.0.1")
 		out, err := cmd.CombinedOutput()

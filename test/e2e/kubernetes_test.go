@@ -119,8 +119,9 @@ func TestExampleOfKubernetes(t *testing.T) {
 			resources[attribute(is, "process.pid").Int()] = is
 		}
 	}
-	c := startExample(t, "kubernetes.yaml", "GATEWAY="+b.endpoint, "ROOT_PATH=/",
-		"KUBE_AUTH=kubeConfig", "KUBECONFIG="+apiServer(t), "K8S_NODE_NAME=node-1")
+	c := startCommand(t, []string{
+		"GATEWAY=" + b.endpoint, "ROOT_PATH=/", "KUBE_AUTH=kubeConfig", "KUBECONFIG=" + apiServer(t), "K8S_NODE_NAME=node-1",
+	}, contribBinary(t), "--config=../../examples/kubernetes.yaml", quiet, gate)
 	time.Sleep(4 * time.Second)
 	c.stop()
 

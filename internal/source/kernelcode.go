@@ -21,7 +21,7 @@ const (
 	ksymbolType    = 20
 	ksymbolFlags   = 22
 	ksymbolName    = 24
-	ksymbolTime    = 8 // before the end
+	ksymbolTime    = 8 // its size
 
 	ksymbolTypeBPF    = 1
 	ksymbolUnregister = 1
@@ -39,13 +39,18 @@ func decodeKernelCode(record []byte, batch *event.Batch) bool {
 	if len(record) < ksymbolName+ksymbolTime {
 		return false
 	}
-	name := record[ksymbolName : len(record)-ksymbolTime]
-	if i := bytes.IndexByte(name, 0); i >= 0 {
-		name = name[:i]
+	// The time is behind the name, which has a zero byte and is padded, and not at the end:
+	// to the record of each event the kernel adds the IDs of those before
+	// (perf_event_ksymbol_output in kernel/events/core.c, v6.12).
+	size := bytes.IndexByte(record[ksymbolName:], 0)
+	at := ksymbolName + (size+8)&^7
+	if size < 0 || at+ksymbolTime > len(record) {
+		return false
 	}
+	name := record[ksymbolName : ksymbolName+size]
 	start := host.Uint64(record[ksymbolAddress:])
 	c := event.KernelCode{
-		KTime: event.KTime(host.Uint64(record[len(record)-ksymbolTime:])),
+		KTime: event.KTime(host.Uint64(record[at:])),
 		Start: start,
 		End:   start + uint64(host.Uint32(record[ksymbolLength:])),
 		Name:  string(name),

@@ -38,6 +38,10 @@ func TestDecodeKernelCode(t *testing.T) {
 	}{
 		{ksymbol(at, 0x40, 1, 0, "bpf_prog_1_a"), event.KernelCode{KTime: 77, Start: at, End: at + 0x40, Name: "bpf_prog_1_a", BPF: true}},
 		{ksymbol(at, 0x40, 1, 1, "bpf_prog_1_a"), event.KernelCode{KTime: 77, Start: at, End: at + 0x40, Name: "bpf_prog_1_a", BPF: true, Gone: true}},
+		// As the second event on a CPU has it.
+		{append(ksymbol(at, 0x40, 1, 0, "bpf_prog_1_aligne"), 0, 0, 0, 0, 0, 0, 0, 0), event.KernelCode{KTime: 77, Start: at, End: at + 0x40, Name: "bpf_prog_1_aligne", BPF: true}},
+		{ksymbol(at, 0x40, 1, 0, "seven_7"), event.KernelCode{KTime: 77, Start: at, End: at + 0x40, Name: "seven_7", BPF: true}},
+		{ksymbol(at, 0x40, 1, 0, "eight__8"), event.KernelCode{KTime: 77, Start: at, End: at + 0x40, Name: "eight__8", BPF: true}},
 		{ksymbol(at, 0x40, 2, 0, "ftrace_trampoline"), event.KernelCode{KTime: 77, Start: at, End: at + 0x40, Name: "ftrace_trampoline"}},
 	} {
 		var batch event.Batch

@@ -19,6 +19,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pprofile"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/roottest"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/receiver"
 )
 
 // spinning is a BPF program that counts down from a million.
@@ -49,6 +50,7 @@ func TestKernelCodeMadeAtRunTimeIsNamed(t *testing.T) {
 	s.SamplesPerSecond = 499
 	sink := &consumertest.ProfilesSink{}
 	r := startKernel(t, s, sink)
+	ledger := receiver.ReadLedger(r)
 	time.Sleep(s.ReporterInterval) // the kernel's list has been read
 	packet := make([]byte, 64)
 	names := []string{"spin_one", "spin_two", "spin_three"}
@@ -61,6 +63,7 @@ func TestKernelCodeMadeAtRunTimeIsNamed(t *testing.T) {
 		require.NoError(t, p.Close())
 	}
 	require.NoError(t, r.Shutdown(t.Context()))
+	require.Zero(t, ledger().Late)
 	got, unnamed := map[string]int{}, 0
 	eachSample(sink.AllProfiles(), func(a pcommon.Map, d pprofile.ProfilesDictionary, s pprofile.Sample) {
 		if pid, _ := a.Get("process.pid"); pid.Int() != int64(os.Getpid()) {

@@ -120,12 +120,15 @@ func (d *Debug) section(name string, s elffile.Section) (*section, error) {
 		}
 		return out, nil
 	}
-	content, err := d.img.Content(name, s, maxUnpacked-d.unpacked)
+	size, err := d.img.UnpackedSize(name, s)
 	if err != nil {
 		return nil, err
 	}
-	d.unpacked += uint64(len(content))
-	return &section{name: name, size: uint64(len(content)), window: content}, nil
+	return &section{name: name, size: size, unpack: func() ([]byte, error) {
+		content, err := d.img.Content(name, s, maxUnpacked-d.unpacked)
+		d.unpacked += uint64(len(content))
+		return content, err
+	}}, nil
 }
 
 // budget begins a piece of work. Units may refer to the same tables, so what is read of

@@ -28,6 +28,8 @@ type section struct {
 	// window are the bytes at in the section.
 	window []byte
 	at     uint64
+	// unpack returns the whole section, if it is compressed and was not needed yet.
+	unpack func() ([]byte, error)
 }
 
 // view returns n bytes at off, which are valid until the next call.
@@ -45,14 +47,25 @@ func (s *section) view(off, n uint64) ([]byte, error) {
 }
 
 // fill reads the part of the section around off that holds n bytes.
-func (s *section) fill(off, n uint64) error {
+func (s *section) fill(off, n uint64) (err error) {
+	if s.unpack != nil {
+		s.window, err = s.unpack()
+		s.unpack = nil
+		if err == nil && uint64(len(s.window)) != s.size {
+			err = fmt.Errorf("%w: size of %s", ErrDamaged, s.name)
+		}
+		if err != nil {
+			s.size = 0 // nothing of it can be read
+		}
+		return err
+	}
 	start := off &^ (windowSize/4 - 1)
 	size := min(max(windowSize, off-start+n), s.header.Size-start)
 	if uint64(cap(s.window)) < size || uint64(cap(s.window)) > 4*windowSize {
 		s.window = make([]byte, size)
 	}
 	s.window, s.at = s.window[:size], start
-	err := s.img.Fill(s.name, s.window, s.header.Offset+start)
+	err = s.img.Fill(s.name, s.window, s.header.Offset+start)
 	if err != nil {
 		s.window = nil
 	}
@@ -68,6 +81,11 @@ func (s *section) rest(off, n uint64) ([]byte, error) {
 func (s *section) copy(off, n uint64) ([]byte, error) {
 	if off > s.size || n > s.size-off {
 		return nil, fmt.Errorf("%w: %d bytes at %d of the %d of %s", ErrDamaged, n, off, s.size, s.name)
+	}
+	if s.unpack != nil {
+		if err := s.fill(off, n); err != nil {
+			return nil, err
+		}
 	}
 	if at := s.from + off; at >= s.at && at+n <= s.at+uint64(len(s.window)) {
 		return bytes.Clone(s.window[at-s.at:][:n]), nil
@@ -105,6 +123,11 @@ func (s *section) number(off uint64, size int) (uint64, error) {
 func (s *section) part(from, size uint64) (*section, error) {
 	if from > s.size || size > s.size-from {
 		return nil, fmt.Errorf("%w: %d bytes at %d of the %d of %s", ErrDamaged, size, from, s.size, s.name)
+	}
+	if s.unpack != nil {
+		if err := s.fill(from, size); err != nil {
+			return nil, err
+		}
 	}
 	out := *s
 	out.from, out.size = s.from+from, size

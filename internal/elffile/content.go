@@ -60,6 +60,18 @@ func (f *File) Content(what string, s Section, limit uint64) ([]byte, error) {
 	return decompress(what, buf, limit)
 }
 
+// UnpackedSize returns how many bytes a compressed section says that it holds.
+func (f *File) UnpackedSize(what string, s Section) (uint64, error) {
+	buf, err := f.Read(what, s.Offset, min(s.Size, compressionSize))
+	if err != nil {
+		return 0, err
+	}
+	if len(buf) < compressionSize {
+		return 0, fmt.Errorf("%w: %s has no compression header", ErrDamaged, what)
+	}
+	return binary.LittleEndian.Uint64(buf[8:]), nil
+}
+
 // decompress returns the content of a compressed section (gABI chapter 4,
 // compression header).
 func decompress(what string, buf []byte, limit uint64) ([]byte, error) {

@@ -20,8 +20,8 @@ const (
 	ksymbolLength  = 16
 	ksymbolType    = 20
 	ksymbolFlags   = 22
-	ksymbolName    = 24 // and zero bytes up to a multiple of eight, then the time
-	ksymbolTime    = 8
+	ksymbolName    = 24
+	ksymbolTime    = 8 // its size
 
 	ksymbolTypeBPF    = 1
 	ksymbolUnregister = 1
@@ -39,19 +39,21 @@ func decodeKernelCode(record []byte, batch *event.Batch) bool {
 	if len(record) < ksymbolName+ksymbolTime {
 		return false
 	}
-	// Each event that listens adds to the size in one header (perf_event_ksymbol_output in
-	// kernel/events/core.c, v5.10 to v6.18), so there may be more behind the time.
+	// The time is behind the name, which has a zero byte and is padded, and not at the end:
+	// to the record of each event the kernel adds the IDs of those before
+	// (perf_event_ksymbol_output in kernel/events/core.c, v6.12).
 	size := bytes.IndexByte(record[ksymbolName:], 0)
-	at := ksymbolName + (size+8)/8*8
+	at := ksymbolName + (size+8)&^7
 	if size < 0 || at+ksymbolTime > len(record) {
 		return false
 	}
+	name := record[ksymbolName : ksymbolName+size]
 	start := host.Uint64(record[ksymbolAddress:])
 	c := event.KernelCode{
 		KTime: event.KTime(host.Uint64(record[at:])),
 		Start: start,
 		End:   start + uint64(host.Uint32(record[ksymbolLength:])),
-		Name:  string(record[ksymbolName : ksymbolName+size]),
+		Name:  string(name),
 		BPF:   host.Uint16(record[ksymbolType:]) == ksymbolTypeBPF,
 		Gone:  host.Uint16(record[ksymbolFlags:])&ksymbolUnregister != 0,
 	}

@@ -38,9 +38,11 @@ func TestDecodeKernelCode(t *testing.T) {
 	}{
 		{ksymbol(at, 0x40, 1, 0, "bpf_prog_1_a"), event.KernelCode{KTime: 77, Start: at, End: at + 0x40, Name: "bpf_prog_1_a", BPF: true}},
 		{ksymbol(at, 0x40, 1, 1, "bpf_prog_1_a"), event.KernelCode{KTime: 77, Start: at, End: at + 0x40, Name: "bpf_prog_1_a", BPF: true, Gone: true}},
+		// As the second event on a CPU has it.
+		{append(ksymbol(at, 0x40, 1, 0, "bpf_prog_1_aligne"), 0, 0, 0, 0, 0, 0, 0, 0), event.KernelCode{KTime: 77, Start: at, End: at + 0x40, Name: "bpf_prog_1_aligne", BPF: true}},
+		{ksymbol(at, 0x40, 1, 0, "seven_7"), event.KernelCode{KTime: 77, Start: at, End: at + 0x40, Name: "seven_7", BPF: true}},
+		{ksymbol(at, 0x40, 1, 0, "eight__8"), event.KernelCode{KTime: 77, Start: at, End: at + 0x40, Name: "eight__8", BPF: true}},
 		{ksymbol(at, 0x40, 2, 0, "ftrace_trampoline"), event.KernelCode{KTime: 77, Start: at, End: at + 0x40, Name: "ftrace_trampoline"}},
-		{append(ksymbol(at, 0x40, 2, 0, "aligned"), make([]byte, 16)...), event.KernelCode{KTime: 77, Start: at, End: at + 0x40, Name: "aligned"}},
-		{append(ksymbol(at, 0x40, 2, 0, "not_even"), make([]byte, 8)...), event.KernelCode{KTime: 77, Start: at, End: at + 0x40, Name: "not_even"}},
 	} {
 		var batch event.Batch
 		require.True(t, decodeKernelCode(c.record, &batch))

@@ -48,7 +48,12 @@ func readAll(t *testing.T, data []byte, size int64) {
 // TestHostileCorpus damages a program with debug information in all the ways that a file
 // can lie about what is where.
 func TestHostileCorpus(t *testing.T) {
-	path := compileC(t)
+	for name, flags := range map[string][]string{"plain": nil, "compressed": {"-gz"}} {
+		t.Run(name, func(t *testing.T) { checkHostile(t, compileC(t, flags...)) })
+	}
+}
+
+func checkHostile(t *testing.T, path string) {
 	whole, err := os.ReadFile(path)
 	require.NoError(t, err)
 	le := binary.LittleEndian
@@ -71,6 +76,18 @@ func TestHostileCorpus(t *testing.T) {
 			}
 		})
 	}
+	t.Run("compressed sections of", func(t *testing.T) {
+		for i := range shnum {
+			header := shoff + uint64(64*i)
+			if at := le.Uint64(whole[header+24:]); le.Uint64(whole[header+8:])&0x800 != 0 { // SHF_COMPRESSED
+				for _, lie := range []uint64{0, 1, 1 << 20, 1 << 39, 1<<64 - 1} {
+					data := bytes.Clone(whole)
+					le.PutUint64(data[at+8:], lie)
+					readAll(t, data, int64(len(data)))
+				}
+			}
+		}
+	})
 	t.Run("all sections in one place", func(t *testing.T) {
 		for i := 1; i < shnum; i++ {
 			data := bytes.Clone(whole)

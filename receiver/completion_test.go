@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/consumer/consumertest"
 	"go.opentelemetry.io/collector/pdata/pprofile"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/completion"
@@ -122,7 +123,7 @@ func TestCompletionListenersAreExtensions(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := fast()
 			s.CompletionListeners = []component.ID{id}
-			r, err := receiver.New(metadatatest.NewSettings(componenttest.NewTelemetry()), s, sourcetest.Open, nil)
+			r, err := receiver.New(metadatatest.NewSettings(componenttest.NewTelemetry()), s, sourcetest.Open, consumertest.NewNop())
 			require.NoError(t, err)
 			err = r.Start(t.Context(), tc.host)
 			if tc.want != "" {

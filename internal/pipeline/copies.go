@@ -37,10 +37,11 @@ func newCopies(c *code, rule func(unwind.Piece, uint32) unwind.Rule, maxBytes in
 // take walks the stack of a sample and puts its frames in place of the copy, valid
 // until the next call. False: the sample waits.
 func (c *copies) take(to counter, s *event.Sample) bool {
-	frames, end, whole := c.walk(to.life, s)
+	frames, end, whole := c.walk(to, s)
 	if !whole && c.bytes+size(s) <= c.maxBytes {
 		c.ask(to.life)
 		c.bytes += size(s)
+		to.memory = to.memory.Keep()
 		own := *s
 		own.Kernel, own.User = slices.Clone(s.Kernel), slices.Clone(s.User)
 		c.waiting = append(c.waiting, copied{to, own})
@@ -69,7 +70,10 @@ func size(s *event.Sample) int { return 8 * (len(s.Kernel) + len(s.User)) }
 func (c *copies) retry(ending *window, yield func(counter, *event.Sample)) {
 	kept := c.waiting[:0]
 	for _, w := range c.waiting {
-		frames, end, whole := c.walk(w.life, &w.sample)
+		if !w.memory.Known() {
+			w.memory = w.life.Memory().Keep()
+		}
+		frames, end, whole := c.walk(w.counter, &w.sample)
 		if !whole && w.window != ending {
 			kept = append(kept, w)
 			continue
@@ -97,19 +101,19 @@ func (c *copies) oldest() (k event.KTime, any bool) {
 
 // walk returns the frames of a sample's stack, valid until the next call, and how it
 // ends. whole: more will not be known.
-func (c *copies) walk(life *process.Life, s *event.Sample) (frames []uint64, end event.UserStack, whole bool) {
+func (c *copies) walk(of counter, s *event.Sample) (frames []uint64, end event.UserStack, whole bool) {
 	stack, ok := unwind.CopyOf(s.User)
 	if !ok {
 		return nil, event.UserFailed, true
 	}
 	whole = true
 	c.frames, end = stack.Walk(unwind.Native(), func(address uint64) (unwind.Rule, unwind.Code) {
-		m := life.Find(address, s.KTime)
+		m := of.memory.Find(address, s.KTime)
 		if m == nil {
-			whole = whole && life.Version() != 0
+			whole = whole && of.memory.Known()
 			return unwind.NoInfo, unwind.CodeUnknown
 		}
-		rule, code, known := c.find(m, life, address)
+		rule, code, known := c.find(m, of.life, address)
 		whole = whole && known
 		return rule, code
 	}, c.frames[:0])

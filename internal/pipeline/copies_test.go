@@ -139,6 +139,24 @@ func TestNoCopyWaitsForEver(t *testing.T) {
 	require.Empty(t, p.copies.waiting)
 }
 
+// What has taken the place of the code that a sample was in, while it waits, is not taken
+// for it.
+func TestACopyKeepsWhatWasMapped(t *testing.T) {
+	p := startCopied(t)
+	p.Batch(batch(copiedAt(1100 * ms)))
+	p.Complete(1120 * ms)
+	p.Batch(&event.Batch{Mapped: []event.Mapped{mappedAt(1150*ms, 0x10000, 0x20000, "/lib/y")}})
+	p.Complete(1200 * ms)
+	p.Complete(1300 * ms)
+	p.Batch(&event.Batch{Mapped: []event.Mapped{mappedAt(1350*ms, 0x40000, 0x50000, "/lib/z")}})
+	p.Complete(1400 * ms) // what ended long ago is forgotten now
+	require.Len(t, p.copies.waiting, 1)
+	p.Loaded(FileAnswer{ID: p.FileRequests(9)[0].ID, File: file("x"), Pieces: []unwind.Piece{pieceOfX}})
+	closed := p.Flush(1600 * ms)
+	require.Len(t, closed, 1)
+	require.Equal(t, []uint64{0x10, 0x20, 0x30}, addresses(t, closed[0]))
+}
+
 // A process of which nothing is known is read first.
 func TestACopyWaitsForWhatIsMapped(t *testing.T) {
 	p := newPipeline()

@@ -197,7 +197,7 @@ func (p *Pipeline) release(until event.KTime) {
 	p.hold.Release(until, func(s *event.Sample) {
 		life := p.table.Attribute(s)
 		p.walk.sampled(life)
-		to := counter{p.window, p.window.owner(life), life}
+		to := counter{p.window, p.window.owner(life), life, life.Memory()}
 		if s.UserStack == event.UserCopied && !p.copies.take(to, s) {
 			return // it waits
 		}
@@ -205,16 +205,18 @@ func (p *Pipeline) release(until event.KTime) {
 	})
 }
 
-// counter is where a sample is to be counted. The life may be over.
+// counter is where a sample is to be counted. The life may be over; the memory is as it
+// was when the sample was attributed, or known later.
 type counter struct {
 	window *window
 	owner  *profile.Owner
 	life   *process.Life
+	memory process.Memory
 }
 
 func (p *Pipeline) count(c counter, s *event.Sample) {
 	p.stacks[min(s.UserStack, event.UserStacks-1)]++
-	if !c.window.add(c.life, c.owner, s) {
+	if !c.window.add(c, s) {
 		p.table.Missed(c.life, s)
 	}
 }

@@ -77,35 +77,33 @@ func newWindow(c *code, j *jit, start, end event.KTime) *window {
 
 // add counts a sample. It returns false if the innermost user frame lies in no
 // mapping that is known.
-func (w *window) add(life *process.Life, owner *profile.Owner, s *event.Sample) bool {
+func (w *window) add(c counter, s *event.Sample) bool {
 	w.stack = w.stack[:0]
 	for _, address := range s.Kernel {
 		w.stack = append(w.stack, profile.Frame{Binary: kernel, Offset: address})
 	}
 	for _, address := range s.User {
-		w.stack = append(w.stack, w.frame(life, s.KTime, address))
+		w.stack = append(w.stack, w.frame(c, s.KTime, address))
 	}
 	before := w.Stacks()
-	w.Add(owner, string(s.Comm[:s.Comm.Len()]), s.KTime, w.stack)
+	w.Add(c.owner, string(s.Comm[:s.Comm.Len()]), s.KTime, w.stack)
 	if w.Stacks() > before {
 		w.meet(w.stack)
 	}
 	return len(s.User) == 0 || w.stack[len(s.Kernel)].Binary != unmapped
 }
 
-func (w *window) frame(life *process.Life, k event.KTime, address uint64) profile.Frame {
-	m := life.Find(address, k)
+func (w *window) frame(c counter, k event.KTime, address uint64) profile.Frame {
+	m := c.memory.Find(address, k)
 	if m == nil {
 		return profile.Frame{Binary: unmapped, Offset: address}
 	}
-	f := profile.Frame{Binary: w.binary(m, life), Offset: address}
+	f := profile.Frame{Binary: w.binary(m, c.life), Offset: address}
 	switch {
 	case m.ID() != (event.FileID{}):
 		f.Offset = address - m.Start + m.Offset
-	case m.VDSO():
-		f.Offset = address - m.Start
 	case m.Path == "":
-		w.name(life, address)
+		w.name(c.life, address)
 	}
 	return f
 }

@@ -112,9 +112,28 @@ func (l *Life) Mappings(yield func(*event.Mapping) bool) {
 	}
 }
 
+// Memory is what is known of the memory of a life. It goes on with the life, unless it
+// is kept.
+type Memory struct{ memory *memory }
+
+// Memory returns what is known now.
+func (l *Life) Memory() Memory { return Memory{l.memory} }
+
+// Known reports whether anything is.
+func (m Memory) Known() bool { return m.memory != nil && m.memory.version != 0 }
+
 // Find returns what was mapped executable at addr at time k, which is after the last
-// completion but one; nil: nothing, or not known.
-func (l *Life) Find(addr uint64, k event.KTime) *event.Mapping { return l.memory.find(addr, k) }
+// completion but one, as seen from now or from when it was kept; nil: nothing, or not
+// known.
+func (m Memory) Find(addr uint64, k event.KTime) *event.Mapping { return m.memory.find(addr, k) }
+
+// Keep returns the memory as it is now: it does not change any more.
+func (m Memory) Keep() Memory {
+	if m.memory != nil {
+		m.memory.shared = true
+	}
+	return m
+}
 
 // see gives the life an image of its own.
 func (l *Life) see(image *Image, from, to event.KTime) {

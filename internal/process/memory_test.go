@@ -18,7 +18,7 @@ func mapped(k event.KTime, pid uint32, start, end uint64, path string) event.Map
 
 // at is the path that a life has at an address, "" if none.
 func at(l *Life, addr uint64, k event.KTime) string {
-	if m := l.Find(addr, k); m != nil {
+	if m := l.Memory().Find(addr, k); m != nil {
 		return m.Path
 	}
 	return ""

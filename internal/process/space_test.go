@@ -128,7 +128,7 @@ func (h *host) hit(p *proc, s *event.Sample) {
 
 // finds says what a life knows of where a sample hit, as content.
 func finds(l *Life, s *event.Sample) (content, bool) {
-	m := l.Find(s.User[0], s.KTime)
+	m := l.Memory().Find(s.User[0], s.KTime)
 	if m == nil {
 		return content{}, false
 	}

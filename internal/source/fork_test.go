@@ -57,7 +57,7 @@ func children(t *testing.T, k *Kernel, parent int, place uint64, ended <-chan er
 				continue
 			}
 			life := table.Attribute(&event.Sample{KTime: f.KTime + 1, Proc: f.Proc, Generation: f.Generation})
-			if m := life.Find(place, f.KTime+1); m != nil {
+			if m := life.Memory().Find(place, f.KTime+1); m != nil {
 				found[f.Proc.PID] = filepath.Base(m.Path)
 			}
 		}

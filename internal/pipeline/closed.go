@@ -45,6 +45,7 @@ func (w *window) close(n notes) *Window {
 		binaries:      make([]binary, len(w.mapped)),
 		kernel:        w.code.kernel,
 		kernelBuildID: w.code.kernelBuildID,
+		made:          w.kernelCode,
 	}
 	for i, m := range w.mapped {
 		b := binary{mapping: m.Mapping, frameType: "native"}

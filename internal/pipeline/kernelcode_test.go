@@ -62,6 +62,26 @@ func TestKernelCodeComesAndGoes(t *testing.T) {
 	require.Len(t, p.kernel.made, 1)
 }
 
+// TestKernelCodeIsThatOfTheWindow: what takes the place of code after a window has ended
+// does not name what was sampled before, however late the completion is.
+func TestKernelCodeIsThatOfTheWindow(t *testing.T) {
+	const at = 0xffffffffc0001000
+	k, err := symbol.ReadKallsyms(strings.NewReader("ffffffff81000000 T _stext\nffffffff81000100 T work\nffffffff82000000 T _etext\n"))
+	require.NoError(t, err)
+	p := newPipeline()
+	p.KernelLoaded(k, "")
+	code := func(k event.KTime, name string) event.KernelCode {
+		return event.KernelCode{KTime: k, Start: at, End: at + 0x80, Name: name, BPF: true}
+	}
+	p.Batch(&event.Batch{Kernel: []event.KernelCode{code(1100*ms, "bpf_prog_1_a"), code(2100*ms, "bpf_prog_2_b"), code(3100*ms, "bpf_prog_3_c")}})
+	p.Batch(batch(sample(1500*ms, 7), sample(2500*ms, 7), sample(3500*ms, 7)))
+	var names []string
+	for _, w := range p.Flush(3600 * ms) {
+		names = append(names, w.Resolve(profile.Frame{Binary: kernel, Offset: at + 8}).Lines[0].Function)
+	}
+	require.Equal(t, []string{"bpf_prog_1_a", "bpf_prog_2_b", "bpf_prog_3_c"}, names)
+}
+
 func TestKernelCodeIsBounded(t *testing.T) {
 	c := newKernelCode()
 	for i := range uint64(maxKernelCode + 10) {

@@ -157,13 +157,14 @@ func (p *Pipeline) Complete(w event.KTime) []*Window {
 	p.table.Complete(w)
 	p.jit.complete(w)
 	p.copies.retry(nil, p.count)
-	p.kernel.complete(w)
 	p.newborns.complete()
 	closed := p.handOut(nil)
 	for w >= p.window.End() {
+		p.kernel.complete(p.window.End())
 		p.release(p.window.End())
 		closed = p.closeWindow(closed, p.window.End())
 	}
+	p.kernel.complete(w)
 	p.release(w)
 	p.look(w)
 	if p.window.Samples() >= p.settings.maxWindowSamples() {

@@ -25,6 +25,8 @@ type window struct {
 	jit  *jit
 	// made are the names of code that lives made at run time which are forgotten.
 	made map[*process.Life]*symbol.PerfMap
+	// kernelCode is the code that the kernel had made when the window ended.
+	kernelCode []event.KernelCode
 	// looked are the lives whose code made at run time was asked for.
 	looked map[*process.Life]struct{}
 	// mapped are the binaries from firstMapped on; numbers finds them by content,

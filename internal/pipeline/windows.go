@@ -21,7 +21,7 @@ func (p *Pipeline) closeWindow(closed []*Window, end event.KTime) []*Window {
 	closed = p.handOut(closed)
 	p.window.EndAt(end)
 	p.look(end)
-	p.ending = p.window
+	p.ending, p.window.kernelCode = p.window, p.kernel.made
 	p.walk.window()
 	p.window = newWindow(p.code, p.jit, end, end+event.KTime(p.settings.Interval))
 	if len(p.copies.waiting)+len(p.code.wanted)+len(p.code.units.wanted) > 0 {
@@ -42,7 +42,6 @@ func (p *Pipeline) handOut(closed []*Window) []*Window {
 	}
 	p.ledger.Closed += w.Samples()
 	c := w.close(p.notes())
-	c.made = p.kernel.made
 	p.kernel.window(w.End())
 	return append(closed, c)
 }

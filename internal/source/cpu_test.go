@@ -20,7 +20,14 @@ func drainAll(k *Kernel, batch *event.Batch) {
 	heads := make([]uint64, k.Buffers())
 	k.Heads(heads)
 	for i, head := range heads {
-		k.Drain(i, head, batch)
+		for more := true; more; {
+			var part event.Batch
+			_, more = k.Drain(i, head, &part)
+			batch.Samples = append(batch.Samples, part.Samples...)
+			batch.Lifecycle = append(batch.Lifecycle, part.Lifecycle...)
+			batch.Mapped = append(batch.Mapped, part.Mapped...)
+			batch.Kernel = append(batch.Kernel, part.Kernel...)
+		}
 	}
 }
 

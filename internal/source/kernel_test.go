@@ -35,16 +35,9 @@ func TestEverySampleTakenIsDrained(t *testing.T) {
 	k := open(t, Settings{SamplesPerSecond: 997, PollInterval: 10 * time.Millisecond})
 	start := time.Now()
 	var batch event.Batch
-	heads := make([]uint64, k.Buffers())
-	drain := func() {
-		k.Heads(heads)
-		for i, head := range heads {
-			k.Drain(i, head, &batch)
-		}
-	}
 	for time.Since(start) < time.Second {
 		time.Sleep(10 * time.Millisecond)
-		drain()
+		drainAll(k, &batch)
 	}
 	var clocks []*clock
 	for _, c := range k.cpus {
@@ -59,7 +52,7 @@ func TestEverySampleTakenIsDrained(t *testing.T) {
 		require.LessOrEqual(t, c.retired, clocks[i].expected(after)+5)
 	}
 	require.NoError(t, k.Barrier())
-	drain()
+	drainAll(k, &batch)
 	c, err := k.Counters()
 	require.NoError(t, err)
 	t.Logf("%+v, batch %d samples %d lifecycle", c, len(batch.Samples), len(batch.Lifecycle))

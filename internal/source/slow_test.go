@@ -312,18 +312,21 @@ func testNoRecordIsLate(t *testing.T, inParts bool) {
 	samples, deepest, lifecycle, late, completions := 0, 0, 0, 0, 0
 	drain := func() {
 		for i := range heads {
-			var b event.Batch
-			position, _ := k.Drain(i, heads[i], &b)
-			for _, s := range b.Samples {
-				samples++
-				late += lateBy(s.KTime, until)
-				if s.Proc == deep && len(s.User) > 500 {
-					deepest++
+			position := uint64(0)
+			for more := true; more; {
+				var b event.Batch
+				position, more = k.Drain(i, heads[i], &b)
+				for _, s := range b.Samples {
+					samples++
+					late += lateBy(s.KTime, until)
+					if s.Proc == deep && len(s.User) > 500 {
+						deepest++
+					}
 				}
-			}
-			for _, l := range b.Lifecycle {
-				lifecycle++
-				late += lateBy(l.KTime, until)
+				for _, l := range b.Lifecycle {
+					lifecycle++
+					late += lateBy(l.KTime, until)
+				}
 			}
 			mark.Drained(i, position)
 		}

@@ -113,8 +113,12 @@ func (s Settings) ringSize() int {
 // BatchSamples is how many samples a drain puts into one batch at most.
 const BatchSamples = 4096
 
+// batchFrames is how many frames, or words of copies, a batch holds at most, but for one
+// sample: a megabyte.
+const batchFrames = 1 << 17
+
 // full reports whether a batch should be handed on before it grows further.
 func full(b *event.Batch) bool {
-	return len(b.Samples) >= BatchSamples || len(b.Lifecycle) >= BatchSamples || len(b.Mapped) >= BatchSamples ||
+	return len(b.Samples) >= BatchSamples || len(b.Frames) >= batchFrames || len(b.Lifecycle) >= BatchSamples || len(b.Mapped) >= BatchSamples ||
 		len(b.Kernel) >= BatchSamples
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 )
 
 func TestParseCPUs(t *testing.T) {
@@ -42,4 +44,11 @@ func TestRingSize(t *testing.T) {
 	require.Equal(t, 2<<20, s.CopiesPerSecond())
 	s.SamplesPerSecond = 10
 	require.Equal(t, 10*maxCopy, s.CopiesPerSecond())
+}
+
+// A batch is handed on before it grows large, by samples or by what they copied.
+func TestBatchesAreBounded(t *testing.T) {
+	require.False(t, full(&event.Batch{Samples: make([]event.Sample, BatchSamples-1), Frames: make([]uint64, batchFrames-1)}))
+	require.True(t, full(&event.Batch{Samples: make([]event.Sample, BatchSamples)}))
+	require.True(t, full(&event.Batch{Frames: make([]uint64, batchFrames)}))
 }

@@ -53,6 +53,7 @@ func profiled(t *testing.T, programs []program, hz int, d time.Duration) ([]run,
 	r, err := receiver.New(metadatatest.NewSettings(componenttest.NewTelemetry()), receiver.Settings{
 		SamplesPerSecond: hz, ReporterInterval: 5 * time.Second, PollInterval: 250 * time.Millisecond,
 		CompletionInterval: 500 * time.Millisecond, MaxProcesses: 32768, MaxBatchBytes: 3 << 20, RootPath: "/",
+		SymbolCacheSize: 128 << 20,
 	}, receiver.OpenKernel, sink)
 	require.NoError(t, err)
 	require.NoError(t, r.Start(t.Context(), componenttest.NewNopHost()))

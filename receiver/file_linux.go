@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"runtime/debug"
+	"sync/atomic"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/dwarfsymbol"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
@@ -19,8 +20,19 @@ import (
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/unwind"
 )
 
-// largeFile is the size of a file that takes tens of megabytes to read.
-const largeFile = 8 << 20
+// muchRead is how much of files takes tens of megabytes to read.
+const muchRead = 8 << 20
+
+// garbage gives the memory back that was needed to read files: it is several times what
+// is kept, and a quiet collector would hold on to it for minutes.
+type garbage struct{ read atomic.Int64 }
+
+func (g *garbage) add(bytes int64) {
+	if g.read.Add(bytes) >= muchRead {
+		g.read.Store(0)
+		debug.FreeOSMemory()
+	}
+}
 
 // file reads through a process that has the file mapped: the path may name another
 // file by now, or none. A file that is no ELF file still has a hash.
@@ -48,10 +60,8 @@ func (r procReader) file(request pipeline.FileRequest) (pipeline.FileAnswer, err
 	}
 	f.Close()
 	answer.Faulty = fault != nil
-	if answer.File != nil && answer.Content.Size >= largeFile {
-		// What was needed to read it is several times what is kept, and a quiet collector
-		// would hold on to it for minutes.
-		debug.FreeOSMemory()
+	if answer.File != nil {
+		r.garbage.add(answer.Content.Size)
 	}
 	return answer, fault
 }
@@ -65,7 +75,10 @@ func identify(f *os.File, buildID string) (content event.File, ok bool) {
 // read reads the names of a file. The error is about what was left out.
 func (r procReader) read(f *os.File, size int64, request pipeline.FileRequest) (*symbol.File, error) {
 	c := companions{reader: r, request: request}
-	defer c.close()
+	defer func() {
+		c.close()
+		r.garbage.add(c.read)
+	}()
 	file, err := symbol.Read(f, size, c.options())
 	if err == nil || errors.Is(err, symbol.ErrNotELF) || errors.Is(err, symbol.ErrUnsupported) {
 		return file, nil
@@ -107,6 +120,7 @@ type companions struct {
 	reader  procReader
 	request pipeline.FileRequest
 	files   []*os.File
+	read    int64 // the bytes of files
 	// beside is the directory of the separate debug file, or of the file itself.
 	beside string
 }
@@ -156,6 +170,7 @@ func (c *companions) open(paths []string, is func(io.ReaderAt, int64) bool) (io.
 		return nil, 0 // most files have none
 	}
 	c.files = append(c.files, f)
+	c.read += size
 	c.beside = path.Dir(f.Name())
 	return f, size
 }

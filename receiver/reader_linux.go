@@ -22,8 +22,9 @@ import (
 type procReader struct {
 	proc *procfs.Reader
 	// debug are the directories of separate debug files.
-	debug []string
-	names Names
+	debug   []string
+	names   Names
+	garbage *garbage
 }
 
 func (r procReader) Close() error { return r.proc.Close() }
@@ -33,7 +34,7 @@ func newReader(s Settings) (reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("root_path %q: %w", s.RootPath, err)
 	}
-	return procReader{proc, s.DebugDirectories, s.Names}, nil
+	return procReader{proc, s.DebugDirectories, s.Names, &garbage{}}, nil
 }
 
 func (r procReader) process(request process.Request) process.Answer {

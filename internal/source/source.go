@@ -93,8 +93,8 @@ func (s Settings) CopiesPerSecond() int {
 	return min(s.SamplesPerSecond*maxCopy, 2<<20)
 }
 
-// ringSize derives the bytes per CPU that hold twice the samples between two
-// drains at full depth, a late wake-up included, the copies of stacks, and some
+// ringSize derives the bytes per CPU that hold twice the samples between two drains at
+// full depth, a late wake-up included, or once and the copies of stacks, and some
 // lifecycle records.
 func (s Settings) ringSize() int {
 	if s.RingBufferSize > 0 {
@@ -102,7 +102,8 @@ func (s Settings) ringSize() int {
 	}
 	const wakeUp = 250 * time.Millisecond
 	seconds := (s.PollInterval + wakeUp).Seconds()
-	needed := seconds * float64(2*s.SamplesPerSecond*deepRecord+s.CopiesPerSecond())
+	deep := s.SamplesPerSecond * deepRecord
+	needed := seconds * float64(deep+max(deep, s.CopiesPerSecond()))
 	size := minRingSize
 	for size < maxRingSize && float64(size) < needed {
 		size *= 2

@@ -40,7 +40,7 @@ func TestRingSize(t *testing.T) {
 	s.RingBufferSize = 4096
 	require.Equal(t, 4096, s.ringSize())
 	require.Zero(t, s.CopiesPerSecond(), "none would fit")
-	s.RingBufferSize = minRingSize
+	s.RingBufferSize, s.SamplesPerSecond = minRingSize, 997
 	require.Equal(t, 2<<20, s.CopiesPerSecond())
 	s.SamplesPerSecond = 10
 	require.Equal(t, 10*maxCopy, s.CopiesPerSecond())

@@ -8,11 +8,11 @@
 #ifndef COPY_H
 #define COPY_H
 
-/* Bytes of stack that each CPU may copy in a second. */
+/* Bytes of stack that each CPU may copy in a slice of 2^27 ns: an eighth of a second. */
 const volatile __u32 copy_budget = 0;
 
 struct copied {
-	__u64 second; /* since when bytes counts */
+	__u64 slice; /* that bytes are of */
 	__u64 bytes;
 };
 
@@ -24,18 +24,18 @@ struct {
 	__type(value, struct copied);
 } copied SEC(".maps");
 
-/* What the CPU has copied in this second; NULL: all that it may. */
+/* What the CPU has copied in this slice; NULL: all that it may. */
 static __always_inline struct copied *copy_allowance(__u64 now)
 {
-	__u64 second = now >> 30; /* of 1.07 s */
+	__u64 slice = now >> 27;
 	struct copied *spent;
 	__u32 zero = 0;
 
 	spent = bpf_map_lookup_elem(&copied, &zero);
 	if (!spent)
 		return NULL;
-	if (spent->second != second) {
-		spent->second = second;
+	if (spent->slice != slice) {
+		spent->slice = slice;
 		spent->bytes = 0;
 	}
 	return spent->bytes < copy_budget ? spent : NULL;

@@ -14,9 +14,9 @@ import (
 )
 
 type ProfilerCopied struct {
-	_      structs.HostLayout
-	Second uint64
-	Bytes  uint64
+	_     structs.HostLayout
+	Slice uint64
+	Bytes uint64
 }
 
 type ProfilerWalk struct {

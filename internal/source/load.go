@@ -63,7 +63,7 @@ func load(s Settings, possible, spare int) (*objects, error) {
 	for name, value := range map[string]any{
 		bpf.ProfilerVarWorkerFlags: workerFlags(version),
 		bpf.ProfilerVarSpareRing:   uint32(spare),
-		bpf.ProfilerVarCopyBudget:  uint32(s.CopiesPerSecond()),
+		bpf.ProfilerVarCopyBudget:  uint32(s.CopiesPerSecond() / 8),
 		bpf.ProfilerVarKernelStack: kernelStack(),
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {

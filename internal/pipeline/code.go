@@ -115,7 +115,7 @@ func (c *code) want(id event.FileID, m *event.Mapping, pids [2]uint32) bool {
 	if m.File.Recorded() {
 		id = m.ID()
 		r.ID = id
-		if ok {
+		if ok && isPlaced {
 			r.Known = c.contents[m.File]
 		}
 	}
@@ -140,7 +140,9 @@ func (c *code) loaded(a FileAnswer) {
 	delete(c.wanted, id)
 	delete(c.absent, id)
 	if a.File == nil {
-		c.miss(id)
+		if a.Content == (event.File{}) {
+			c.miss(id)
+		}
 		return
 	}
 	if len(c.contents) >= maxBuildIDs || len(c.buildIDs) >= maxBuildIDs {

@@ -59,10 +59,18 @@ func TestAFileThatIsChangedInPlaceIsReadAgain(t *testing.T) {
 	require.Equal(t, before, ask().Known)
 	c.loaded(FileAnswer{ID: m.ID(), Content: before}) // it is the same
 	require.Same(t, one, c.file(m))
+	require.False(t, c.isAbsent(m.ID()))
+	c.tables.sweep(true)
+	require.Zero(t, ask().Known, "its table is to be made again")
+	c.loaded(FileAnswer{ID: m.ID(), Content: before, File: one})
 	ask()
 	c.loaded(FileAnswer{ID: m.ID(), Content: after, File: two})
 	require.Same(t, two, c.file(m))
 	require.Equal(t, after, ask().Known)
 	c.loaded(FileAnswer{ID: m.ID()}) // it cannot be reached any more
 	require.Same(t, two, c.file(m))
+	require.True(t, c.isAbsent(m.ID()))
+	ask()
+	c.loaded(FileAnswer{ID: m.ID(), Content: after, File: two})
+	require.False(t, c.isAbsent(m.ID()))
 }

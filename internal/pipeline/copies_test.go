@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/process"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/profile"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/unwind"
 )
@@ -16,11 +17,15 @@ import (
 // startCopied is a process whose code in [0x10000, 0x18000) has frames of two words.
 func startCopied(t *testing.T) *Pipeline {
 	p := startWalked(t)
-	p.copies = newCopies(p.code, func(p unwind.Piece, offset uint32) unwind.Rule {
+	p.copies = twoWords(t, p)
+	return p
+}
+
+func twoWords(t *testing.T, p *Pipeline) *copies {
+	return newCopies(p.code, func(p unwind.Piece, offset uint32) unwind.Rule {
 		require.EqualValues(t, 5, p.Rows)
 		return unwind.Rule{CFA: unwind.CFASP, CFAOffset: 16, FP: unwind.Same, RA: unwind.AtCFA, RAOffset: -8}
 	}, 1<<20)
-	return p
 }
 
 // copiedAt is a sample of it, in a function that was called from 0x10020, that from
@@ -52,6 +57,7 @@ func addresses(t *testing.T, w *Window) (out []uint64) {
 func TestACopyWaitsForItsTables(t *testing.T) {
 	p := startCopied(t)
 	p.Batch(&event.Batch{Mapped: []event.Mapped{mappedAt(1040*ms, 0x30000, 0x40000, "/lib/y")}})
+	p.Complete(1050 * ms) // it is not new any more
 	p.Batch(batch(copiedAt(1100 * ms)))
 	p.Batch(&event.Batch{Lifecycle: []event.Lifecycle{
 		{Kind: event.Exit, KTime: 1101 * ms, Proc: walked}, {Kind: event.Free, KTime: 1102 * ms, Proc: walked},
@@ -160,10 +166,21 @@ func TestACopyKeepsWhatWasMapped(t *testing.T) {
 // A process of which nothing is known is read first.
 func TestACopyWaitsForWhatIsMapped(t *testing.T) {
 	p := newPipeline()
-	p.copies.maxBytes = 1 << 20
+	p.copies = twoWords(t, p)
 	p.Scan([]event.Task{{Proc: walked, Generation: 1}}, 1001*ms, 1002*ms)
 	p.Batch(batch(copiedAt(1100 * ms)))
+	requests := p.Requests(9)
+	require.Len(t, requests, 1)
 	p.Complete(1200 * ms)
-	require.Zero(t, p.Stats().Copied)
 	require.Len(t, p.copies.waiting, 1)
+	p.Answer(process.Answer{
+		Request: requests[0], From: 1110 * ms, To: 1120 * ms, StartTick: 7, Image: &process.Image{Executable: "/bin/x"},
+		Mappings: []event.Mapping{{Start: 0x10000, End: 0x20000, Path: "/bin/x", BuildID: "x"}},
+	})
+	p.Complete(1300 * ms)
+	require.Len(t, p.copies.waiting, 1, "its table is to come")
+	load(t, p)
+	closed := p.Flush(1400 * ms)
+	require.Len(t, closed, 1)
+	require.Equal(t, []uint64{0x10, 0x20, 0x30}, addresses(t, closed[0]))
 }

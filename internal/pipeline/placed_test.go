@@ -24,6 +24,9 @@ func TestATableGoesAfterItsLastUser(t *testing.T) {
 	require.Len(t, p.Walks().Spaces, 1)
 	p.Complete(1100*ms + 2*tableLinger)
 	require.Empty(t, p.Walks().Dropped, "it is mapped")
+	p.Batch(&event.Batch{Mapped: []event.Mapped{{KTime: 1150*ms + 2*tableLinger, PID: 7, Mapping: event.Mapping{Start: 0x50000, End: 0x60000}}}})
+	p.Complete(1160*ms + 2*tableLinger)
+	require.Len(t, p.Walks().Spaces, 1, "published anew, with the same table")
 
 	gone := 1200*ms + 2*tableLinger
 	p.Batch(&event.Batch{Lifecycle: []event.Lifecycle{

@@ -83,7 +83,6 @@ func (r *Receiver) pipeline(source Source, reader reader) (*pipeline.Pipeline, e
 		MaxSymbolBytes: r.settings.SymbolCacheSize,
 		Inline:         r.settings.Names.Native && r.settings.Names.Inline,
 		JIT:            r.settings.Names.JIT,
-		Walk:           source.Walks(),
 		Rule:           source.Rule,
 		MaxCopyBytes:   maxCopyBytes,
 		BootTime:       bootTime(),

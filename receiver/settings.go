@@ -108,11 +108,10 @@ type Source interface {
 	Barrier() error
 	Counters() (source.Counters, error)
 	Tasks() ([]event.Task, error)
-	// Walks: the sampler can walk user stacks by tables, and the five below, which may
-	// be called beside the other methods, are of use. Place writes a table where the
-	// sampler reads it, Publish makes it use placed tables for an image, Withdraw ends
-	// that, Drop is told of pieces that no image that is published uses. Rule reads the rule at an offset from the base of a placed piece.
-	Walks() bool
+	// These may be called beside the other methods. Place writes a table where the sampler
+	// reads it, Publish makes it use placed tables for an image, Withdraw ends that, Drop is
+	// told of pieces that no image that is published uses. Rule reads the rule at an offset
+	// from the base of a placed piece.
 	Place(*unwind.Table) ([]unwind.Piece, error)
 	Publish(unwind.Space) error
 	Withdraw(unwind.Space) error

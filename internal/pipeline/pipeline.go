@@ -32,9 +32,7 @@ type Settings struct {
 	MaxProcesses int
 	// ReadAll: something is wanted of processes that only /proc tells.
 	ReadAll bool
-	// Walk: the sampler can walk user stacks by tables. Rule reads the rule that holds
-	// at an offset from the base of a placed piece.
-	Walk bool
+	// Rule reads the rule that holds at an offset from the base of a placed piece.
 	Rule func(p unwind.Piece, offset uint32) unwind.Rule
 	// MaxCopyBytes bounds the copies of stacks that wait for tables.
 	MaxCopyBytes int
@@ -90,7 +88,7 @@ func New(s Settings) *Pipeline {
 		groups:   newContainers(),
 	}
 	p.code.inline = s.Inline
-	p.walk = newWalk(s.Walk, p.code)
+	p.walk = newWalk(p.code)
 	p.copies = newCopies(p.code, s.Rule, s.MaxCopyBytes)
 	p.newborns = newborns{p.code, map[uint32]*newborn{}}
 	p.window = newWindow(p.code, p.jit, s.Start, s.Start+event.KTime(s.Interval))

@@ -18,7 +18,6 @@ import (
 // A process is published when the tables of all that it has mapped are placed; until
 // then, and whenever more come, its stacks are copied.
 type walk struct {
-	on   bool
 	code *code
 	// published are the lives that the sampler knows.
 	published map[*process.Life]public
@@ -39,9 +38,9 @@ type public struct {
 	files   []*placed
 }
 
-func newWalk(on bool, c *code) *walk {
+func newWalk(c *code) *walk {
 	return &walk{
-		on: on, code: c,
+		code:      c,
 		published: map[*process.Life]public{},
 		due:       map[*process.Life]struct{}{},
 		waiting:   map[event.FileID]map[*process.Life]struct{}{},
@@ -51,7 +50,7 @@ func newWalk(on bool, c *code) *walk {
 
 // sampled is told whose sample was taken.
 func (w *walk) sampled(life *process.Life) {
-	if v := life.Version(); w.on && v != 0 && w.published[life].version != v {
+	if v := life.Version(); v != 0 && w.published[life].version != v {
 		w.due[life] = struct{}{}
 	}
 }

@@ -17,7 +17,7 @@ var walked = event.ProcID{PID: 7, Start: 70_000_000}
 
 func startWalked(t *testing.T) *Pipeline {
 	t.Helper()
-	p := New(Settings{Start: start, Interval: 1_000_000_000, MaxHoldBytes: 1 << 20, MaxProcesses: 100, MaxSymbolBytes: 1 << 20, Walk: true, Inline: true})
+	p := New(Settings{Start: start, Interval: 1_000_000_000, MaxHoldBytes: 1 << 20, MaxProcesses: 100, MaxSymbolBytes: 1 << 20, Inline: true})
 	p.Batch(&event.Batch{
 		Lifecycle: []event.Lifecycle{
 			{Kind: event.Fork, KTime: 1010 * ms, Proc: walked},
@@ -159,13 +159,4 @@ func TestOnlyTheImageThatRunsIsPublished(t *testing.T) {
 	require.Empty(t, walks.Spaces)
 	require.Empty(t, walks.Over)
 	require.Empty(t, p.walk.waiting)
-}
-
-func TestNothingIsPublishedWhereTheKernelCannotWalk(t *testing.T) {
-	p := startWalked(t)
-	p.walk.on = false
-	hitWalked(p, 1100*ms)
-	walks := p.Walks()
-	require.Empty(t, walks.Spaces)
-	require.Empty(t, walks.Over)
 }

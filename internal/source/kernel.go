@@ -129,10 +129,6 @@ func (k *Kernel) Barrier() error {
 	return nil
 }
 
-// Walks reports whether user stacks are walked by tables, and the five below are of use:
-// every kernel can.
-func (k *Kernel) Walks() bool { return true }
-
 // Place writes a table where the sampler reads it, and returns where it is. It may
 // wait for a grace period, and be called beside the other methods.
 func (k *Kernel) Place(t *unwind.Table) ([]unwind.Piece, error) { return k.tables.place(t) }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/features"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
@@ -382,6 +383,66 @@ func TestTablesOfAnotherImageAreNotUsed(t *testing.T) {
 		_, copied := p.walked(t, !hasLoop(), change, "plain", "10")
 		require.Greater(t, copied, 30, name)
 	}
+}
+
+// A frame that is not above the one before is reached once behind a signal handler: a stack
+// that leads round in circles is left.
+func TestStacksThatGoRoundAreLeft(t *testing.T) {
+	p := openProgram(t, workloads.BuildDeep(t, "-static", "-no-pie"))
+	round := unwind.Rule{CFA: unwind.CFASP, RA: unwind.AtSP, FP: unwind.Same, Signal: true}
+	last := p.table.Rows[len(p.table.Rows)-1]
+	p.table = &unwind.Table{
+		Arch: p.table.Arch, Base: p.table.Base, Rules: []unwind.Rule{unwind.NoInfo, round},
+		Rows: []unwind.Row{{Offset: 0, Rule: 1}, {Offset: last.Offset}},
+	}
+	for _, inParts := range samplers() {
+		stacks, _ := p.walked(t, inParts, func(*unwind.Space) {}, "plain", "10")
+		require.Len(t, stacks, 1)
+		require.Greater(t, len(stacks[event.UserBadFrame]), 30)
+		for _, stack := range stacks[event.UserBadFrame] {
+			require.Len(t, stack, 2)
+		}
+	}
+}
+
+// No CPU copies more in an eighth of a second than it may, however many samples there are.
+func TestCopiesAreBounded(t *testing.T) {
+	p := openProgram(t, workloads.BuildDeep(t, "-static", "-no-pie"))
+	k := open(t, Settings{SamplesPerSecond: 997, PollInterval: 100 * time.Millisecond, walkInParts: !hasLoop()})
+	for range runtime.NumCPU() {
+		p.publish(t, k, p.start(t, "plain", "60"), func(s *unwind.Space) { s.Proc.Start-- })
+	}
+	type slice struct {
+		cpu uint32
+		at  event.KTime
+	}
+	spent, pointers := map[slice]int{}, 0
+	for range 20 {
+		time.Sleep(100 * time.Millisecond)
+		for _, s := range drained(t, k).Samples {
+			switch s.UserStack {
+			case event.UserCopied:
+				spent[slice{s.CPU, s.KTime >> 27}] += 8 * len(s.User)
+			case event.UserTaken:
+				pointers++
+			}
+		}
+	}
+	most := 0
+	for _, n := range spent {
+		most = max(most, n)
+	}
+	allowed := k.settings.CopiesPerSecond() / 8
+	require.Greater(t, most, allowed/2, "the test has no power")
+	require.LessOrEqual(t, most, allowed+maxCopy)
+	require.Positive(t, pointers, "the others follow frame pointers")
+}
+
+// The sampler that walks at once is used wherever it can be.
+func TestTheLoopIsFound(t *testing.T) {
+	version, err := features.LinuxVersionCode()
+	require.NoError(t, err)
+	require.True(t, hasLoop() || version < 5<<16|17<<8, "Linux %d.%d", version>>16, version>>8&0xff)
 }
 
 // Stacks of 32-bit programs have words of four bytes: frame pointers lead through them,

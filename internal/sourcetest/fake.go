@@ -117,9 +117,6 @@ func (f *Fake) Tasks() ([]event.Task, error) {
 	return []event.Task{{Proc: Proc, Comm: event.Comm{'f', 'a', 'k', 'e'}, Worker: true}}, nil
 }
 
-// Walks is false: the fake has no stacks to walk.
-func (f *Fake) Walks() bool { return false }
-
 // Place, Publish, Withdraw and Drop do nothing.
 func (f *Fake) Place(*unwind.Table) ([]unwind.Piece, error) { return nil, nil }
 func (f *Fake) Publish(unwind.Space) error                  { return nil }

@@ -94,8 +94,13 @@ func TestTheWalkOfACopyGoesNotRound(t *testing.T) {
 		}
 	}
 	stack.Registers.FP = 8
+	changes := back
+	changes.Switch = true
+	frames, end := stack.Walk(AMD64, func(uint64) (Rule, Code) { return changes, CodeOfTable }, nil)
+	require.Len(t, frames, 2)
+	require.Equal(t, event.UserBadFrame, end)
 	turn := 0
-	frames, end := stack.Walk(AMD64, func(uint64) (Rule, Code) {
+	frames, end = stack.Walk(AMD64, func(uint64) (Rule, Code) {
 		rule := back
 		rule.Signal, rule.Switch = turn%2 == 0, turn%2 == 1
 		turn++

@@ -4,7 +4,7 @@
 package workloads
 
 import (
-	"strings"
+	"regexp"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pprofile"
@@ -48,11 +48,12 @@ func slotIn(d pprofile.ProfilesDictionary, s pprofile.Sample, slotOf SlotOf) str
 
 // ByName tells a slot by its function's name only.
 func ByName(function string, _ uint64) string {
-	if strings.Contains(function, "_slot_") {
-		return function
-	}
-	return ""
+	return slotName.FindString(function)
 }
+
+// slotName is what slots are called; other programs have functions like
+// find_slot_with_hash.
+var slotName = regexp.MustCompile(`^(alpha|beta)_slot_\d+$`)
 
 // ByAddress tells it for programs at fixed addresses, which their locations keep.
 // A name, if there is one, has to be that of the address.

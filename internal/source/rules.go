@@ -24,8 +24,8 @@ const (
 type rules struct {
 	memory  []bpf.ProfilerWireRule
 	numbers map[unwind.Rule]uint32
-	// users are the tables that use a rule, by its number, and free the numbers of
-	// those that none does.
+	// users are the tables that use a rule, by its number, and one more for those that
+	// stay; free are the numbers of those that none uses.
 	users []int
 	free  []uint32
 }
@@ -63,7 +63,7 @@ func (r *rules) take(rule unwind.Rule) uint32 {
 // release is told that a table uses these no more, and that no program reads it.
 func (r *rules) release(numbers []uint32) {
 	for _, n := range numbers {
-		if r.users[n]--; r.users[n] == 0 && n >= firstRule {
+		if r.users[n]--; r.users[n] == 0 {
 			delete(r.numbers, r.at(n))
 			r.free = append(r.free, n)
 		}

@@ -35,6 +35,7 @@ func TestRingSize(t *testing.T) {
 		size := s.ringSize()
 		require.LessOrEqual(t, size, want, "%d Hz", hz)
 		require.GreaterOrEqual(t, float64(size), min(float64(hz)*0.5*deepRecord, maxRingSize), "%d Hz", hz)
+		require.GreaterOrEqual(t, float64(size), min(0.5*float64(hz*deepRecord+s.CopiesPerSecond()), maxRingSize), "%d Hz", hz)
 		require.Zero(t, size&(size-1), "a power of two")
 	}
 	s.RingBufferSize = 4096

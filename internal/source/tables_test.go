@@ -6,6 +6,7 @@
 package source
 
 import (
+	"slices"
 	"testing"
 	"time"
 	"unsafe"
@@ -169,6 +170,29 @@ func TestTablesThatWereDroppedMakeRoom(t *testing.T) {
 	want, _ := tableOf(chunkRows).Find(0x5000 + 1234)
 	require.Equal(t, want, tab.rule(pieces[0], 1234))
 	require.Equal(t, unwind.NoInfo, tab.rule(unwind.Piece{}, 0))
+}
+
+// A table for which there is room in part only takes none.
+func TestATableThatCannotBePlacedTakesNothing(t *testing.T) {
+	tab := openTables(t)
+	_, err := tab.place(tableOf(100))
+	require.NoError(t, err)
+	free, rules := slices.Clone(tab.free), len(tab.rules.numbers)
+	chunks := tab.chunks
+	tab.chunks, err = chunks.Clone()
+	require.NoError(t, err)
+	require.NoError(t, tab.chunks.Close())
+	large := tableOf(2 * chunkRows)
+	large.Rules[1].CFAOffset = 4711
+	_, err = tab.place(large)
+	require.Error(t, err, "no chunk can be added")
+	require.Equal(t, free, tab.free)
+	require.Len(t, tab.rules.numbers, rules)
+	tab.chunks = chunks
+	pieces, err := tab.place(large)
+	require.NoError(t, err)
+	want, _ := large.Find(large.Base + 5)
+	require.Equal(t, want, tab.find(pieces, large.Base+5))
 }
 
 // What comes after the end fails, and does no harm.

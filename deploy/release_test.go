@@ -32,7 +32,8 @@ func newClone(t *testing.T) clone {
 	c.git(t, "config", "user.name", "tester")
 	c.git(t, "config", "user.email", "tester@example.org")
 	c.git(t, "config", "commit.gpgSign", "false")
-	c.git(t, "commit", "-q", "--allow-empty", "-am", "what is at hand")
+	c.git(t, "add", "-A")
+	c.git(t, "commit", "-q", "--allow-empty", "-m", "what is at hand")
 	return c
 }
 

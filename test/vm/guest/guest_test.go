@@ -40,10 +40,12 @@ type profiler struct {
 	tel  *componenttest.Telemetry
 }
 
-func start(t *testing.T) profiler {
+// start runs a receiver; of ring buffers of 0 bytes it finds the size itself.
+func start(t *testing.T, ring int) profiler {
 	t.Helper()
 	p := profiler{sink: &consumertest.ProfilesSink{}, tel: componenttest.NewTelemetry()}
 	r, err := receiver.New(metadatatest.NewSettings(p.tel), receiver.Settings{
+		RingBufferSize:     ring,
 		SamplesPerSecond:   499,
 		ReporterInterval:   time.Second,
 		PollInterval:       50 * time.Millisecond,

@@ -38,7 +38,7 @@ func burn(t *testing.T, lives *workloads.Lives, slot int) {
 func TestHotplug(t *testing.T) {
 	lives := workloads.BuildLives(t)
 	set(t, cpu1, 0)
-	p := start(t)
+	p := start(t, 0)
 	settle := func() { time.Sleep(3 * time.Second) }
 	settle()
 	require.NoError(t, os.WriteFile(cpu1, []byte("1"), 0o644))

@@ -19,7 +19,7 @@ import (
 func TestPIDsThatWrapAreNotMixed(t *testing.T) {
 	lives := workloads.BuildLives(t)
 	set(t, "/proc/sys/kernel/pid_max", 400)
-	p := start(t)
+	p := start(t, 0)
 	// Forks between the two programs move on through the PIDs.
 	lives.Run(t, "repeat 300 ( fork ( exec %s burn 1 6 ) repeat 5 ( fork ( ) ) fork ( exec %s burn 2 6 ) repeat 4 ( fork ( ) ) )",
 		lives.Alpha, lives.Beta)

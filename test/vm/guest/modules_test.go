@@ -132,7 +132,6 @@ func TestAModuleThatIsLoadedLater(t *testing.T) {
 	}
 	hash(t, "wp512", 12*time.Second)
 	require.NoError(t, p.Shutdown(t.Context()))
-	p.requireClosed(t)
 
 	from, size := code(t, "wp512")
 	named, nameless, wrong := 0, 0, map[string]int{}

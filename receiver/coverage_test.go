@@ -413,12 +413,7 @@ func TestGoFramesHaveLines(t *testing.T) {
 		if len(frames) == 0 || fileOf(d, frames[0]) != program {
 			return
 		}
-		var lines []string
-		for _, line := range frames[0].Lines().All() {
-			f := d.FunctionTable().At(int(line.FunctionIndex()))
-			lines = append(lines, fmt.Sprintf("%s %s:%d", d.StringTable().At(int(f.NameStrindex())),
-				filepath.Base(d.StringTable().At(int(f.FilenameStrindex()))), line.Line()))
-		}
+		lines := linesOf(d, frames[0])
 		n := s.TimestampsUnixNano().Len()
 		if len(lines) == 2 && lines[0] == fmt.Sprintf("main.inner main.go:%d", burning) && strings.HasPrefix(lines[1], "main.outer main.go:") {
 			right += n

@@ -6,6 +6,8 @@ package receiver
 // Ledger is what tests check of a snapshot.
 type Ledger struct {
 	Expected, Unfired, Taken, Filtered, Delivered, InFlight, Late, Completions uint64
+	// Pending are frames that were delivered before what names them had been read.
+	Pending uint64
 
 	Lost map[string]uint64
 }
@@ -32,6 +34,7 @@ func ReadLedger(r *Receiver) func() Ledger {
 			InFlight:    s.inFlight(),
 			Late:        s.pipeline.Ledger.Late,
 			Completions: s.completions,
+			Pending:     s.unread,
 			Lost:        lost(s),
 		}
 		for _, n := range filtered(s) {

@@ -38,8 +38,11 @@ func (f *faults) warn(err error) {
 	f.last, f.logged, f.unsaid = err.Error(), time.Now(), 0
 }
 
-// limited logs one fault a minute, of any that are different.
+// limited logs one fault a minute, of any that are different. nil is none.
 func (f *faults) limited(err error) {
+	if err == nil {
+		return
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if time.Since(f.limitedAt) < repeatFault {

@@ -80,15 +80,18 @@ func (r procReader) read(f *os.File, size int64, request pipeline.FileRequest) (
 		r.garbage.add(c.read)
 	}()
 	file, err := symbol.Read(f, size, c.options())
-	if err == nil || errors.Is(err, symbol.ErrNotELF) || errors.Is(err, symbol.ErrUnsupported) {
+	if errors.Is(err, symbol.ErrNotELF) || errors.Is(err, symbol.ErrUnsupported) {
+		err = nil
+	}
+	if err = errors.Join(err, c.fault); err == nil {
 		return file, nil
 	}
 	return file, fmt.Errorf("names of %q are left out: %w", request.Mapping.Path, err)
 }
 
 // units reads debug information. A file without build ID has to be the one whose index
-// is asked about.
-func (r procReader) units(request pipeline.UnitRequest) pipeline.UnitAnswer {
+// is asked about. The error is about what was left out.
+func (r procReader) units(request pipeline.UnitRequest) (pipeline.UnitAnswer, error) {
 	answer := pipeline.UnitAnswer{ID: request.ID, Numbers: request.Numbers}
 	var size int64
 	f, err := r.proc.OpenMapped(request.PIDs[:], request.Mapping, func(f *os.File) bool {
@@ -97,21 +100,27 @@ func (r procReader) units(request pipeline.UnitRequest) pipeline.UnitAnswer {
 		return ok && (request.Known == event.File{} || request.Known == content)
 	})
 	if err != nil {
-		return answer
+		return answer, nil
 	}
 	defer f.Close()
 	c := companions{reader: r, request: request.FileRequest}
 	defer c.close()
 	if request.Index == nil {
 		answer.Index, err = symbol.ReadIndex(f, size, c.options())
+		if damaged := answer.Index.Damaged; err == nil && damaged > 0 {
+			err = fmt.Errorf("%w: %d of %d units", dwarfsymbol.ErrDamaged, damaged, answer.Index.Units())
+		}
 		answer.Damaged = err != nil
-		return answer
+	} else {
+		answer.Units, err = symbol.ReadUnits(f, size, c.options(), request.Index, request.Numbers)
+		if answer.Units == nil {
+			answer.Units = make([]*dwarfsymbol.Unit, len(request.Numbers))
+		}
 	}
-	answer.Units, _ = symbol.ReadUnits(f, size, c.options(), request.Index, request.Numbers)
-	if answer.Units == nil {
-		answer.Units = make([]*dwarfsymbol.Unit, len(request.Numbers))
+	if err != nil {
+		err = fmt.Errorf("lines and inlined calls of %q are left out: %w", request.Mapping.Path, err)
 	}
-	return answer
+	return answer, err
 }
 
 // companions are the files that belong to one that is asked for: what was stripped from
@@ -123,6 +132,8 @@ type companions struct {
 	read    int64 // the bytes of files
 	// beside is the directory of the separate debug file, or of the file itself.
 	beside string
+	// fault is why a file was not looked at.
+	fault error
 }
 
 func (c *companions) options() symbol.Options {
@@ -133,7 +144,20 @@ func (c *companions) options() symbol.Options {
 
 // separate opens the separate debug file.
 func (c *companions) separate(which symbol.Separate) (io.ReaderAt, int64) {
-	return c.open(which.Paths(c.reader.debug, c.request.Mapping.Path), which.Is)
+	return c.open(which.Paths(c.reader.debug, c.request.Mapping.Path), c.is(which))
+}
+
+// is says whether a file is the one that holds what was stripped.
+func (c *companions) is(which symbol.Separate) func(*os.File, int64) bool {
+	return func(f *os.File, size int64) bool {
+		return which.Is(f, size, func(io.ReaderAt, int64) (uint32, error) {
+			sum, err := c.reader.sums.of(f)
+			if err != nil {
+				c.fault = fmt.Errorf("checksum of %q: %w", f.Name(), err)
+			}
+			return sum, err
+		})
+	}
 }
 
 // other opens another file of the debug information. Paths in a file are relative to it.
@@ -149,14 +173,14 @@ func (c *companions) other(which dwarfsymbol.Other) (io.ReaderAt, int64) {
 		return c.open([]string{at}, anyFile)
 	}
 	id := symbol.Separate{BuildID: which.BuildID}
-	return c.open(append([]string{at}, id.Paths(c.reader.debug, "")...), id.Is)
+	return c.open(append([]string{at}, id.Paths(c.reader.debug, "")...), c.is(id))
 }
 
 // anyFile is for files that are known by what is in them.
-func anyFile(io.ReaderAt, int64) bool { return true }
+func anyFile(*os.File, int64) bool { return true }
 
 // open opens the first file that is the one, as long as the companions are in use.
-func (c *companions) open(paths []string, is func(io.ReaderAt, int64) bool) (io.ReaderAt, int64) {
+func (c *companions) open(paths []string, is func(*os.File, int64) bool) (io.ReaderAt, int64) {
 	var size int64
 	f, err := c.reader.proc.OpenOne(c.request.PIDs[:], paths, func(f *os.File) bool {
 		info, err := f.Stat()

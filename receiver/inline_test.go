@@ -6,6 +6,7 @@
 package receiver_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,14 +14,17 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/consumer/consumertest"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pprofile"
 
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/demangle"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/roottest"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/receiver"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/test/workloads"
 )
 
 // inlining burns three seconds of CPU time in a function that is inlined.
@@ -77,13 +81,7 @@ func innermost(t *testing.T, s receiver.Settings, program string) map[string]int
 		if len(frames) == 0 || fileOf(d, frames[0]) != program {
 			return
 		}
-		var lines []string
-		for _, line := range frames[0].Lines().All() {
-			f := d.FunctionTable().At(int(line.FunctionIndex()))
-			lines = append(lines, fmt.Sprintf("%s %s:%d", d.StringTable().At(int(f.NameStrindex())),
-				filepath.Base(d.StringTable().At(int(f.FilenameStrindex()))), line.Line()))
-		}
-		out[strings.Join(lines, ", ")] += s.TimestampsUnixNano().Len()
+		out[strings.Join(linesOf(d, frames[0]), ", ")] += s.TimestampsUnixNano().Len()
 	})
 	t.Log(out)
 	return out
@@ -98,6 +96,117 @@ func TestNativeFramesHaveLines(t *testing.T) {
 	right := got["inner inlining.c:5, outer inlining.c:9"]
 	require.Greater(t, right, 499)
 	require.Empty(t, wrong(got, "inner inlining.c:5, outer inlining.c:9", "outer inlining.c:10", "main inlining.c:14", "outer .:0", ""))
+}
+
+const inlinedCXX = `#include <ctime>
+static volatile unsigned long sink;
+namespace work {
+template <int n> struct box {
+	inline __attribute__((always_inline)) void inner()
+	{
+		for (int i = 0; i < n; i++) sink = sink + i; // here
+	}
+};
+__attribute__((noinline)) void outer(int)
+{
+	box<1000000>().inner(); // outer
+	sink = sink + 1;
+}
+} // namespace work
+int main() { while (clock() < 3 * CLOCKS_PER_SEC) work::outer(1); }
+`
+
+const inlinedRust = `#[inline(always)]
+fn inner(mut s: u64) -> u64 {
+    for i in 0..1_000_000u64 { s = unsafe { std::ptr::read_volatile(&(s ^ i)) }; } // here
+    s
+}
+#[inline(never)]
+fn outer(s: u64) -> u64 {
+    inner(s) + 1 // outer
+}
+fn main() {
+    let began = std::time::Instant::now();
+    let mut s = 0;
+    while began.elapsed().as_secs() < 3 { s = outer(s); }
+    println!("{}", s);
+}
+`
+
+// C++ and Rust, of both schemes of mangling, have readable names, lines and inlined calls,
+// and Rust is told from other native code.
+func TestInlinedCallsByLanguage(t *testing.T) {
+	roottest.Need(t)
+	for name, c := range map[string]struct {
+		source       string
+		compile      []string
+		inner, outer string
+		mangled      string // the beginning of the symbol of outer
+		frameType    string
+	}{
+		"C++": {inlinedCXX, []string{"g++", "-O2", "-g", "-x", "c++"}, "work::box::inner", "work::outer", "_ZN4work5outerEi", "native"},
+		"Rust, legacy": {inlinedRust, []string{"rustc", "-O", "-g", "--crate-name=work", "-Zunstable-options", "-Csymbol-mangling-version=legacy"},
+			"work::inner", "work::outer", "_ZN4work5outer17h", "rust"},
+		"Rust, v0": {inlinedRust, []string{"rustc", "-O", "-g", "--crate-name=work", "-Csymbol-mangling-version=v0"},
+			"work::inner", "work::outer", "_RNvC", "rust"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			program := filepath.Join(dir, "work")
+			require.NoError(t, os.WriteFile(program+".src", []byte(c.source), 0o600))
+			compile := exec.Command(c.compile[0], append(c.compile[1:], "-o", program, program+".src")...)
+			compile.Env = append(os.Environ(), "RUSTC_BOOTSTRAP=1") // for the scheme of before
+			out, err := compile.CombinedOutput()
+			require.NoError(t, err, string(out))
+			s := fast()
+			s.SamplesPerSecond, s.Demangle = 499, demangle.Simplified
+			sink := &consumertest.ProfilesSink{}
+			r := startKernel(t, s, sink)
+			require.NoError(t, exec.Command(program).Run())
+			require.NoError(t, r.Shutdown(t.Context()))
+			inner := fmt.Sprintf("%s work.src:%d", c.inner, lineWith(c.source, "// here"))
+			outer := fmt.Sprintf("%s work.src:%d", c.outer, lineWith(c.source, "// outer"))
+			right, other := 0, map[string]int{}
+			eachSample(sink.AllProfiles(), func(_ pcommon.Map, d pprofile.ProfilesDictionary, s pprofile.Sample) {
+				frames := userFrames(d, s)
+				if len(frames) == 0 || fileOf(d, frames[0]) != program || frames[0].Lines().Len() == 0 {
+					return
+				}
+				lines, n := linesOf(d, frames[0]), s.TimestampsUnixNano().Len()
+				last := frames[0].Lines().At(frames[0].Lines().Len() - 1)
+				system := d.StringTable().At(int(d.FunctionTable().At(int(last.FunctionIndex())).SystemNameStrindex()))
+				if len(lines) < 2 || lines[len(lines)-2] != inner || lines[len(lines)-1] != outer {
+					other[strings.Join(lines, ", ")] += n
+					return
+				}
+				require.True(t, strings.HasPrefix(system, c.mangled), system)
+				require.Equal(t, c.frameType, attribute(d, frames[0].AttributeIndices(), "profile.frame.type"))
+				right += n
+			})
+			t.Log(right, "in", inner, outer, other)
+			require.Greater(t, right, 100)
+		})
+	}
+}
+
+// lineWith is the number of the line that ends in a comment.
+func lineWith(source, comment string) int {
+	for i, line := range strings.Split(source, "\n") {
+		if strings.HasSuffix(line, comment) {
+			return i + 1
+		}
+	}
+	return 0
+}
+
+// linesOf are the functions of a location with their files and lines.
+func linesOf(d pprofile.ProfilesDictionary, l pprofile.Location) (out []string) {
+	for _, line := range l.Lines().All() {
+		f := d.FunctionTable().At(int(line.FunctionIndex()))
+		out = append(out, fmt.Sprintf("%s %s:%d", d.StringTable().At(int(f.NameStrindex())),
+			filepath.Base(d.StringTable().At(int(f.FilenameStrindex()))), line.Line()))
+	}
+	return out
 }
 
 // wrong returns what is none of the names.
@@ -127,4 +236,61 @@ func TestNamesThatAreSwitchedOff(t *testing.T) {
 	got = innermost(t, s, program)
 	require.Greater(t, got[""], 499)
 	require.Empty(t, wrong(got, "", "clock@plt .:0"), "without its debug file it has no neighbour's name")
+}
+
+// The kernel, Go and code made at run time are switched off one by one.
+func TestKindsThatAreSwitchedOff(t *testing.T) {
+	roottest.Need(t)
+	golang, _ := workloads.BuildGoInline(t)
+	made := workloads.BuildJIT(t)
+	for name, c := range map[string]struct {
+		off       func(*receiver.Names)
+		command   []string
+		file      string // of the innermost frame
+		frameType string
+	}{
+		"kernel": {func(n *receiver.Names) { n.Kernel = false }, []string{"dd", "if=/dev/zero", "of=/dev/null", "bs=1M", "count=200000"}, "[kernel.kallsyms]", "kernel"},
+		"Go":     {func(n *receiver.Names) { n.Go = false }, []string{golang}, golang, "go"},
+		"JIT":    {func(n *receiver.Names) { n.JIT = false }, []string{made, "2"}, "", "native"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			program, err := exec.LookPath(c.command[0])
+			require.NoError(t, err)
+			program, err = filepath.EvalSymlinks(program)
+			require.NoError(t, err)
+			named := map[bool]int{}
+			for _, on := range []bool{true, false} {
+				s := fast()
+				s.SamplesPerSecond = 499
+				if !on {
+					c.off(&s.Names)
+				}
+				sink := &consumertest.ProfilesSink{}
+				r := startKernel(t, s, sink)
+				ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+				_ = exec.CommandContext(ctx, program, c.command[1:]...).Run() // or it is killed
+				cancel()
+				require.NoError(t, r.Shutdown(t.Context()))
+				all := 0
+				eachSample(sink.AllProfiles(), func(a pcommon.Map, d pprofile.ProfilesDictionary, s pprofile.Sample) {
+					stack := d.StackTable().At(int(s.StackIndex())).LocationIndices()
+					if text(a, "process.executable.path").Str() != program || stack.Len() == 0 {
+						return
+					}
+					l := d.LocationTable().At(int(stack.At(0)))
+					if fileOf(d, l) != c.file || attribute(d, l.AttributeIndices(), "profile.frame.type") != c.frameType {
+						return
+					}
+					all += s.TimestampsUnixNano().Len()
+					if l.Lines().Len() > 0 {
+						named[on] += s.TimestampsUnixNano().Len()
+					}
+				})
+				t.Log(on, named[on], "named of", all)
+				require.Greater(t, all, 200)
+			}
+			require.Greater(t, named[true], 100)
+			require.Zero(t, named[false])
+		})
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/pipeline"
@@ -25,6 +26,9 @@ type procReader struct {
 	debug   []string
 	names   Names
 	garbage *garbage
+	// allowance is for lists of code made at run time, sums for separate debug files.
+	allowance *allowance
+	sums      *checksums
 }
 
 func (r procReader) Close() error { return r.proc.Close() }
@@ -34,7 +38,8 @@ func newReader(s Settings) (reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("root_path %q: %w", s.RootPath, err)
 	}
-	return procReader{proc, s.DebugDirectories, s.Names, &garbage{}}, nil
+	allowance := newAllowance(time.Now())
+	return procReader{proc, s.DebugDirectories, s.Names, &garbage{}, allowance, newChecksums(allowance)}, nil
 }
 
 func (r procReader) process(request process.Request) process.Answer {
@@ -79,30 +84,41 @@ func (r procReader) vdso(request pipeline.FileRequest) (pipeline.FileAnswer, err
 	return answer, err
 }
 
-// perfMap reads the list of code that a process made at run time, if it has grown.
-func (r procReader) perfMap(request pipeline.PerfMapRequest) pipeline.PerfMapAnswer {
+// perfMap reads the list of code that a process made at run time, if it has grown. The error
+// is about what was left out.
+func (r procReader) perfMap(request pipeline.PerfMapRequest) (pipeline.PerfMapAnswer, error) {
 	answer := pipeline.PerfMapAnswer{PerfMapRequest: request, From: preflight.Now()}
 	f, startTick, err := r.proc.OpenPerfMap(request.PID)
 	answer.StartTick = startTick
-	if err == nil {
-		defer f.Close()
-		answer.Map, answer.Size = readPerfMap(f, request.Size)
+	var fault error
+	if err == nil { // few processes have one
+		fault = r.readPerfMap(f, &answer)
+		f.Close()
 	}
 	answer.To = preflight.Now()
-	return answer
+	if fault != nil {
+		return answer, fmt.Errorf("names in /tmp/perf-PID.map of process %d are left out: %w", request.PID, fault)
+	}
+	return answer, nil
 }
 
-// readPerfMap returns the list and its size, no list if the size is the known one.
-func readPerfMap(f *os.File, known int64) (*symbol.PerfMap, int64) {
+// readPerfMap reads a list that has another size than the known one.
+func (r procReader) readPerfMap(f *os.File, answer *pipeline.PerfMapAnswer) error {
 	info, err := f.Stat()
 	if err != nil {
-		return nil, 0
+		return err
 	}
-	if info.Size() == known {
-		return nil, known
+	if info.Size() == answer.PerfMapRequest.Size {
+		answer.Size = info.Size()
+		return nil
 	}
-	m, _ := symbol.ReadPerfMap(f) // what is too large is read in part
-	return m, info.Size()
+	if err := r.allowance.take(min(info.Size(), symbol.MaxPerfMap), time.Now()); err != nil {
+		answer.Refused = true
+		return err
+	}
+	answer.Size = info.Size()
+	answer.Map, err = symbol.ReadPerfMap(f) // what is too large is read in part
+	return err
 }
 
 func (r procReader) tellsContainers() bool { return r.proc.TellsContainers() }

@@ -20,10 +20,10 @@ type reader interface {
 	container(event.CgroupID) string
 	// tellsContainers: of all processes, even those that are gone.
 	tellsContainers() bool
-	// file returns with the answer what was left out of it.
+	// file, units and perfMap return with the answer what was left out of it.
 	file(pipeline.FileRequest) (pipeline.FileAnswer, error)
-	units(pipeline.UnitRequest) pipeline.UnitAnswer
-	perfMap(pipeline.PerfMapRequest) pipeline.PerfMapAnswer
+	units(pipeline.UnitRequest) (pipeline.UnitAnswer, error)
+	perfMap(pipeline.PerfMapRequest) (pipeline.PerfMapAnswer, error)
 	// kernel returns what could be read, and why not the rest.
 	kernel() (k *symbol.Kernel, buildID string, err error)
 	Close() error
@@ -76,7 +76,7 @@ type clerk struct {
 	reader reader
 	place  func(*unwind.Table) ([]unwind.Piece, error)
 	warn   func(error)
-	// limited is for faults of which anybody can make many.
+	// limited is for faults of which anybody can make many; nil is none.
 	limited func(error)
 }
 
@@ -97,9 +97,7 @@ func (c clerk) group(id event.CgroupID) func() apply {
 func (c clerk) file(r pipeline.FileRequest) func() apply {
 	return func() apply {
 		answer, fault := c.reader.file(r)
-		if fault != nil {
-			c.limited(fault)
-		}
+		c.limited(fault)
 		if answer.Table != nil {
 			pieces, err := c.place(answer.Table)
 			if err != nil {
@@ -113,14 +111,16 @@ func (c clerk) file(r pipeline.FileRequest) func() apply {
 
 func (c clerk) units(r pipeline.UnitRequest) func() apply {
 	return func() apply {
-		answer := c.reader.units(r)
+		answer, fault := c.reader.units(r)
+		c.limited(fault)
 		return func(p *pipeline.Pipeline) { p.UnitsRead(answer) }
 	}
 }
 
 func (c clerk) perfMap(r pipeline.PerfMapRequest) func() apply {
 	return func() apply {
-		answer := c.reader.perfMap(r)
+		answer, fault := c.reader.perfMap(r)
+		c.limited(fault)
 		return func(p *pipeline.Pipeline) { p.PerfMapRead(answer) }
 	}
 }

@@ -76,6 +76,23 @@ func (n *Names) name(symbol string) string {
 	return name
 }
 
+// Rust tells symbols of Rust: of its own scheme, and of that before, which ends in a hash of
+// 16 digits.
+func Rust(symbol string) bool {
+	if !mangled(symbol) {
+		return false
+	}
+	if strings.HasPrefix(symbol, "_R") {
+		_, err := demangle.ToString(symbol, demangle.MaxLength(maxNameBits))
+		return err == nil
+	}
+	symbol, _, _ = strings.Cut(symbol, ".") // what the compiler appends to copies
+	const hash, digits = "17h", 16
+	at := len(symbol) - len(hash) - digits - 1
+	return at > 0 && symbol[len(symbol)-1] == 'E' && symbol[at:at+len(hash)] == hash &&
+		strings.Trim(symbol[at+len(hash):len(symbol)-1], "0123456789abcdef") == ""
+}
+
 // mangled tells symbols that are worth a try: of the Itanium C++ ABI, which Rust
 // used too, and of Rust's own scheme, RFC 2603.
 func mangled(symbol string) bool {

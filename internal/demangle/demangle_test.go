@@ -32,6 +32,18 @@ func TestNames(t *testing.T) {
 	require.Nil(t, New(None))
 }
 
+func TestRust(t *testing.T) {
+	for symbol, want := range map[string]bool{
+		"main": false, "": false, "_Z": false, "_R": false, "_RNG_init": false, "_Znwm": false, "_ZN": false,
+		"_ZNSt6vectorIiSaIiEE9push_backERKi": false, "_ZN3foo17h0123456789abcdef": false, "17h0123456789abcdefE": false,
+		"_ZN3foo17h0123456789abcdeXE": false, "_ZN3foo17h0123456789abcdefE": true, "_ZN3foo17h0123456789abcdefE.llvm.123": true,
+		"_RNvCs1234_7mycrate3foo": true, "_RINvMs_C3fooNtB5_3Bar3bazmEB5_": true,
+		"_R" + strings.Repeat("I", maxSymbol): false,
+	} {
+		require.Equal(t, want, Rust(symbol), symbol)
+	}
+}
+
 // A name that would be of exponential size, and one that nests deeply.
 func TestHostileNames(t *testing.T) {
 	doubling := "_Z1fI" + strings.Repeat("St4pairI", 40) + "i" + strings.Repeat("S_E", 40) + "E"

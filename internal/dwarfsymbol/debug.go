@@ -59,6 +59,8 @@ type Debug struct {
 	alt, pack  *Debug
 	altErr     error
 	packOpened bool
+	// looked counts the units that were looked at for one that was split off.
+	looked int
 }
 
 // sections are those of one file, or of one unit in a package; nil if they are not
@@ -135,6 +137,7 @@ func (d *Debug) section(name string, s elffile.Section) (*section, error) {
 // them is bounded: by some times their size, which no compiler comes near.
 func (d *Debug) budget() {
 	const least, times, most = 16 << 20, 8, 512 << 20
+	d.looked = 0
 	size := uint64(0)
 	for _, s := range []*section{d.abbrev, d.ranges, d.rnglists} {
 		if s != nil {

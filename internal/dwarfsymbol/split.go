@@ -6,6 +6,7 @@ package dwarfsymbol
 import (
 	"bytes"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -51,17 +52,24 @@ func (d *Debug) altLink() (Other, error) {
 	if err != nil {
 		return Other{}, err
 	}
-	b, err := d.img.Content(".gnu_debugaltlink", found[0], maxAltLink)
+	alt, err := d.img.Content(".gnu_debugaltlink", found[0], maxAltLink)
 	if err != nil {
 		return Other{}, err
 	}
-	if name, id, ok := bytes.Cut(b, []byte{0}); ok {
-		return Other{Path: string(name), BuildID: hex.EncodeToString(id)}, nil
-	}
-	if b, err = d.img.Content(".debug_sup", found[1], maxAltLink); err != nil {
+	sup, err := d.img.Content(".debug_sup", found[1], maxAltLink)
+	if err != nil {
 		return Other{}, err
 	}
-	c := cursor{b: b}
+	return parseLink(alt, sup)
+}
+
+// parseLink reads the sections that name a supplementary file: that of GNU, a path and a
+// build ID, or that of DWARF 5.
+func parseLink(alt, sup []byte) (Other, error) {
+	if name, id, ok := bytes.Cut(alt, []byte{0}); ok {
+		return Other{Path: string(name), BuildID: hex.EncodeToString(id)}, nil
+	}
+	c := cursor{b: sup}
 	c.u16() // version
 	if c.u8() != 0 {
 		return Other{}, fmt.Errorf("%w: a supplementary file has no other", ErrDamaged)
@@ -116,12 +124,36 @@ func (d *Debug) split(skeleton *unit) (*unit, error) {
 	if dwo.info == nil || dwo.abbrev == nil {
 		return nil, ErrNone
 	}
-	return dwo.find(dwo.sections, skeleton)
+	return dwo.findIn(sections, skeleton)
 }
+
+// findIn returns the unit of the skeleton in a file of split ones, where those of types may
+// be in sections of their own.
+func (d *Debug) findIn(all []elffile.Section, skeleton *unit) (u *unit, err error) {
+	found, err := d.img.Every(all, d.info.name)
+	for _, header := range found {
+		if d.info, err = d.section(d.info.name, header); err != nil {
+			return nil, err
+		}
+		if d.info == nil {
+			break
+		}
+		if u, err = d.find(d.sections, skeleton); !errors.Is(err, ErrElsewhere) {
+			return u, err
+		}
+	}
+	return nil, errors.Join(err, ErrElsewhere)
+}
+
+// maxSplit bounds the units of a file of split ones: one, and those of types.
+const maxSplit = 64 << 10
 
 // find returns the unit of the skeleton among those of s.
 func (d *Debug) find(s sections, skeleton *unit) (*unit, error) {
 	for off := uint64(0); off < s.info.size; {
+		if d.looked++; d.looked > maxSplit {
+			return nil, fmt.Errorf("%w: more than %d units were split off", ErrTooLarge, maxSplit)
+		}
 		u, err := d.readUnit(s, off, skeleton)
 		if u == nil {
 			return nil, err
@@ -142,6 +174,8 @@ const (
 	columnRnglists   = 8
 
 	maxColumns = 16
+	// maxProbes bounds a look into the hash table, of which a third is empty.
+	maxProbes = 1024
 )
 
 // packaged returns the unit of the skeleton in the DWARF package, nil if there is none.
@@ -235,7 +269,7 @@ func (d *Debug) contribution(id uint64) (s sections, ok bool, err error) {
 func (d *Debug) slot(id, slots uint64) (row uint64, err error) {
 	mask := slots - 1
 	step := id>>32&mask | 1
-	for i, at := uint64(0), id&mask; i < slots; i, at = i+1, (at+step)&mask {
+	for i, at := uint64(0), id&mask; i < min(slots, maxProbes); i, at = i+1, (at+step)&mask {
 		key, err := d.addr.number(16+8*at, 8)
 		if err != nil {
 			return 0, err
@@ -244,6 +278,9 @@ func (d *Debug) slot(id, slots uint64) (row uint64, err error) {
 		if err != nil || row == 0 || key == id {
 			return row, err
 		}
+	}
+	if slots > maxProbes {
+		return 0, fmt.Errorf("%w: index of a package is full", ErrDamaged)
 	}
 	return 0, nil
 }

@@ -130,6 +130,16 @@ func TestGroundTruth(t *testing.T) {
 	cases := map[string]c{
 		"rust": {source: "truth.rs", args: []string{"rustc", "-O", "-g"}},
 		"dwz":  {source: "truth.c", args: []string{"gcc", "-O2", "-g"}, after: []string{"dwz", "truth"}},
+		// Tables that others look addresses and names up in are not used.
+		"without .debug_aranges": {source: "truth.c", args: []string{"gcc", "-O2", "-g"}, after: []string{"objcopy", "-R", ".debug_aranges", "truth"}},
+		"with .debug_names":      {source: "truth.c", args: []string{"clang-19", "-O2", "-g", "-gpubnames"}},
+	}
+	for _, compiler := range []string{"g++", "clang++-19"} {
+		for _, version := range []string{"-gdwarf-4", "-gdwarf-5"} {
+			args := []string{compiler, "-O2", "-g", version, "-fdebug-types-section"}
+			cases[compiler+" types "+version] = c{source: "truth_types.cc", args: args}
+			cases[compiler+" types split "+version] = c{source: "truth_types.cc", args: append(args[:len(args):len(args)], "-gsplit-dwarf")}
+		}
 	}
 	for _, compiler := range []string{"gcc", "g++", "clang-19", "clang++-19"} {
 		for _, version := range []string{"-gdwarf-2", "-gdwarf-3", "-gdwarf-4", "-gdwarf-5"} {
@@ -194,17 +204,59 @@ func checkTruth(t *testing.T, p *program, source string) {
 	}
 }
 
-// TestSupplementaryFile: what programs have in common is in another file.
+// TestTypesHaveUnitsOfTheirOwn, where the compiler is told so.
+func TestTypesHaveUnitsOfTheirOwn(t *testing.T) {
+	source, err := filepath.Abs("testdata/truth_types.cc")
+	require.NoError(t, err)
+	for _, compiler := range []string{"g++", "clang++-19"} {
+		dir := t.TempDir()
+		run(t, dir, compiler, "-O2", "-g", "-gdwarf-4", "-fdebug-types-section", "-o", "four", source)
+		f, err := elf.Open(filepath.Join(dir, "four"))
+		require.NoError(t, err)
+		assert.NotNil(t, f.Section(".debug_types"), compiler)
+		require.NoError(t, f.Close())
+
+		run(t, dir, compiler, "-O2", "-g", "-gdwarf-5", "-fdebug-types-section", "-o", "five", source)
+		p := load(t, filepath.Join(dir, "five"), nil)
+		types := 0
+		for _, off := range p.index.offsets {
+			u, err := p.debug.readUnit(p.debug.sections, off, nil)
+			require.NoError(t, err)
+			if u.kind == unitType {
+				types++
+			}
+		}
+		assert.Positive(t, types, compiler)
+	}
+}
+
+// TestSupplementaryFile: what programs have in common is in another file, referred to in the
+// ways of GNU and of DWARF 5.
 func TestSupplementaryFile(t *testing.T) {
+	for name, c := range map[string]struct {
+		version, link string
+		flags         []string
+	}{
+		"DWARF 4":               {"-gdwarf-4", ".gnu_debugaltlink", nil},
+		"DWARF 5":               {"-gdwarf-5", ".gnu_debugaltlink", nil},
+		"DWARF 5, its own form": {"-gdwarf-5", ".debug_sup", []string{"--dwarf-5"}},
+	} {
+		t.Run(name, func(t *testing.T) { checkSupplement(t, c.version, c.link, c.flags...) })
+	}
+}
+
+func checkSupplement(t *testing.T, version, link string, flags ...string) {
 	dir := t.TempDir()
 	source, err := filepath.Abs("testdata/truth.c")
 	require.NoError(t, err)
 	for _, name := range []string{"truth", "second"} {
-		run(t, dir, "gcc", "-O2", "-g", "-gdwarf-5", "-o", name, source)
+		run(t, dir, "gcc", "-O2", "-g", version, "-o", name, source)
 	}
-	run(t, dir, "dwz", "-m", "common", "-M", "common", "truth", "second")
-	_, err = os.Stat(filepath.Join(dir, "common"))
+	run(t, dir, append(append([]string{"dwz"}, flags...), "-m", "common", "-M", "common", "truth", "second")...)
+	f, err := elf.Open(filepath.Join(dir, "truth"))
 	require.NoError(t, err)
+	require.NotNil(t, f.Section(link))
+	require.NoError(t, f.Close())
 	checkTruth(t, load(t, filepath.Join(dir, "truth"), openIn(dir)), source)
 
 	alone := load(t, filepath.Join(dir, "truth"), nil)

@@ -84,9 +84,6 @@ func parseSection(b []byte) Section {
 // order. Of one that is not there the type is SHT_NULL.
 func (f *File) Named(sections []Section, names ...string) ([]Section, error) {
 	found := make([]Section, len(names))
-	if len(sections) == 0 || elf.SectionIndex(f.shstrndx) == elf.SHN_UNDEF { // no names (gABI chapter 4, e_shstrndx)
-		return found, nil
-	}
 	table, err := f.sectionNames(sections)
 	if err != nil {
 		return nil, err
@@ -104,9 +101,23 @@ func (f *File) Named(sections []Section, names ...string) ([]Section, error) {
 	return found, nil
 }
 
-// sectionNames reads the string table of the section names.
+// Every returns all sections with a name.
+func (f *File) Every(sections []Section, name string) (out []Section, err error) {
+	table, err := f.sectionNames(sections)
+	for _, s := range sections {
+		if uint64(s.name) < uint64(len(table)) && hasName(table[s.name:], name) {
+			out = append(out, s)
+		}
+	}
+	return out, err
+}
+
+// sectionNames reads the string table of the section names, nil if they have none.
 func (f *File) sectionNames(sections []Section) ([]byte, error) {
 	i := f.shstrndx
+	if len(sections) == 0 || elf.SectionIndex(i) == elf.SHN_UNDEF { // gABI chapter 4, e_shstrndx
+		return nil, nil
+	}
 	if elf.SectionIndex(i) == elf.SHN_XINDEX {
 		i = sections[0].Link // gABI chapter 4, e_shstrndx
 	}

@@ -32,7 +32,7 @@ var pure = map[string][]string{
 	"internal/gosymbol":    {"internal/elffile"},
 	"internal/hold":        {"internal/event"},
 	"internal/interval":    {},
-	"internal/pipeline":    {"internal/dwarfsymbol", "internal/event", "internal/hold", "internal/process", "internal/profile", "internal/symbol", "internal/unwind"},
+	"internal/pipeline":    {"internal/demangle", "internal/dwarfsymbol", "internal/event", "internal/hold", "internal/process", "internal/profile", "internal/symbol", "internal/unwind"},
 	"internal/process":     {"internal/event"},
 	"internal/profile":     {"internal/event"},
 	"internal/symbol":      {"internal/dwarfsymbol", "internal/elffile", "internal/event", "internal/gosymbol", "internal/interval"},

@@ -6,6 +6,7 @@ package pipeline
 import (
 	"cmp"
 
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/demangle"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/dwarfsymbol"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/process"
@@ -181,6 +182,9 @@ func (b binary) resolve(offset uint64) profile.Location {
 	l.Pending = pending
 	for _, f := range b.file.Frames(address, unit, nil) {
 		l.Lines = append(l.Lines, profile.Line{Function: f.Function, File: f.File, Number: int64(f.Line)})
+	}
+	if n := len(l.Lines); n > 0 && demangle.Rust(l.Lines[n-1].Function) {
+		l.FrameType = "rust"
 	}
 	return l
 }

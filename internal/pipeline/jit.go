@@ -29,9 +29,11 @@ type PerfMapAnswer struct {
 	// of 10 ms, as in process.Answer.
 	From, To  event.KTime
 	StartTick uint64
-	// Map is nil if there is no list, or nothing new. Size is that of the list.
-	Map  *symbol.PerfMap
-	Size int64
+	// Map is nil if there is no list, or nothing new. Size is that of the list. Refused:
+	// there is, but it was not read.
+	Map     *symbol.PerfMap
+	Size    int64
+	Refused bool
 }
 
 const (
@@ -61,7 +63,7 @@ type perfMap struct {
 // PerfMaps counts the reads of lists of code made at run time.
 type PerfMaps struct {
 	// Read brought names, Unchanged and Absent none. Refused are those of a process
-	// that was over by then, TooLarge those beyond what is kept of all.
+	// that was over by then, TooLarge those beyond what is kept, or read, of all.
 	Read, Unchanged, Absent, Refused, TooLarge uint64
 }
 
@@ -130,6 +132,8 @@ func (j *jit) settle(a *PerfMapAnswer) {
 	m.asked = false
 	const tick = 10_000_000
 	switch {
+	case a.Refused:
+		j.stats.TooLarge++ // it is asked for again
 	case a.Map == nil && a.Size > 0:
 		j.stats.Unchanged++
 	case a.Map == nil:
@@ -163,17 +167,31 @@ func (j *jit) forget(lives []*process.Life) {
 	}
 }
 
-// runtimes are frame types of code that is made at run time, by the name of the
-// program without its version (semantic conventions, profile.frame.type).
+// runtimes are frame types of code that is made at run time, by the stem of the program
+// or of a library of it (semantic conventions, profile.frame.type).
 var runtimes = map[string]string{
-	"node": "v8js", "nodejs": "v8js", "java": "jvm", "dotnet": "dotnet", "python": "cpython", "ruby": "ruby", "php": "php",
+	"node": "v8js", "nodejs": "v8js", "java": "jvm", "jvm": "jvm", "dotnet": "dotnet", "coreclr": "dotnet",
+	"python": "cpython", "ruby": "ruby", "php": "php", "beam": "beam", "luajit": "luajit",
 }
 
 // jitFrameType is the type of a frame in code that a life made at run time.
 func jitFrameType(life *process.Life) string {
-	name := strings.TrimRight(path.Base(life.Executable()), "0123456789.")
-	if t, ok := runtimes[name]; ok {
+	if t, ok := runtimes[stem(life.Executable())]; ok {
 		return t
 	}
+	for m := range life.Mappings {
+		if t, ok := runtimes[stem(m.Path)]; ok {
+			return t
+		}
+	}
 	return "native"
+}
+
+// stem is the name of a file without what marks libraries and versions.
+func stem(file string) string {
+	name := strings.TrimPrefix(path.Base(file), "lib")
+	if end := strings.IndexAny(name, "-.0123456789"); end > 0 {
+		return name[:end]
+	}
+	return name
 }

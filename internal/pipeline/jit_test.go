@@ -96,6 +96,37 @@ func TestNamesOfAnotherAreRefused(t *testing.T) {
 	}
 }
 
+// What was not read for lack of an allowance is asked for again.
+func TestAListThatWasNotRead(t *testing.T) {
+	p, r := startMaker(t)
+	p.PerfMapRead(PerfMapAnswer{PerfMapRequest: r, From: 1160 * ms, To: 1170 * ms, StartTick: 7, Refused: true})
+	require.Empty(t, named(t, p.Flush(1200*ms)))
+	require.Equal(t, PerfMaps{TooLarge: 1}, p.Stats().PerfMaps)
+	s := sample(1300*ms, 7, 0x1010)
+	s.Proc = maker
+	p.Batch(batch(s))
+	p.Complete(1400 * ms)
+	again := p.PerfMapRequests(9)
+	require.Len(t, again, 1)
+	require.Zero(t, again[0].Size)
+}
+
+func TestFrameTypes(t *testing.T) {
+	for file, want := range map[string]string{
+		"": "native", "/": "native", "/usr/bin/node": "v8js", "/usr/lib/libnode.so.108": "v8js", "/opt/jdk-17/bin/java": "jvm",
+		"/usr/lib/jvm/java-17-openjdk-amd64/lib/server/libjvm.so": "jvm", "/usr/bin/python3.12": "cpython",
+		"/usr/lib/libpython3.12.so.1.0": "cpython", "/usr/share/dotnet/libcoreclr.so": "dotnet", "/usr/bin/php8.2": "php",
+		"/usr/sbin/php-fpm8.2": "php", "/usr/bin/luajit-2.1.0-beta3": "luajit", "/usr/lib/erlang/erts-13.1.5/bin/beam.smp": "beam",
+		"/usr/bin/ruby3.1": "ruby", "/usr/bin/qemu-system-x86_64": "native", "/usr/lib/libc.so.6": "native",
+	} {
+		got := runtimes[stem(file)]
+		if got == "" {
+			got = "native"
+		}
+		require.Equal(t, want, got, file)
+	}
+}
+
 func TestAnAnswerWaitsForItsCompletion(t *testing.T) {
 	p, r := startMaker(t)
 	p.PerfMapRead(says(r, 1160*ms, 1170*ms, "made"))

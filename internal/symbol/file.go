@@ -95,10 +95,10 @@ func (f *File) readNames(img *image) (err error) {
 }
 
 // readGo reads the line table of a Go program. What another version of Go wrote in a
-// way that is not known has the names of its symbols.
+// way that is not known has the names of its symbols, which the error says.
 func (f *File) readGo(img *image) (err error) {
 	f.golang, err = gosymbol.ReadELF(img.File, img.sections)
-	if errors.Is(err, gosymbol.ErrNoTable) || errors.Is(err, gosymbol.ErrVersion) || errors.Is(err, gosymbol.ErrText) {
+	if errors.Is(err, gosymbol.ErrNoTable) {
 		return nil
 	}
 	return err

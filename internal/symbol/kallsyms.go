@@ -27,6 +27,9 @@ const (
 	// maxLine is more than the 512 bytes of a name (KSYM_NAME_LEN) and 56 of a
 	// module name.
 	maxLine = 4096
+
+	// page is the smallest.
+	page = 4096
 )
 
 // kernelSymbol is a function while the list is being read.
@@ -197,7 +200,27 @@ func (l *kallsyms) kernel() (*Kernel, error) {
 		)
 	})
 	l.all = slices.CompactFunc(l.all, func(a, b kernelSymbol) bool { return a.start == b.start })
+	l.end()
 	return l.table(), nil
+}
+
+// end marks where modules end. Each has pages of its own (module_memory_alloc in
+// kernel/module/main.c, v6.12), so the last function of one reaches to the end of its page:
+// what is loaded behind it later must not have its name. Programs of BPF share pages, and
+// what comes later is told by records.
+func (l *kallsyms) end() {
+	marked := make([]kernelSymbol, 0, len(l.all)+len(l.modules))
+	for i, s := range l.all {
+		marked = append(marked, s)
+		after := s.start&^(page-1) + page
+		if m := l.modules[s.owner]; m == "" || m == "bpf" || after == 0 {
+			continue
+		}
+		if i+1 == len(l.all) || l.all[i+1].owner != s.owner && l.all[i+1].start > after {
+			marked = append(marked, kernelSymbol{start: after, owner: s.owner})
+		}
+	}
+	l.all = marked
 }
 
 // table stores the names in the order of their addresses.

@@ -38,6 +38,7 @@ ffffffffc0002000 t mod_last	[ext4]
 ffffffffc0001000 t mod_fn	[ext4]
 ffffffffc0001800 d mod_data	[ext4]
 ffffffffc0001900 t bpf_prog_6deef7357e7b4530_x	[bpf]
+ffffffffd0000000 t bpf_prog_1_y	[bpf]
 `
 
 func TestKernelNames(t *testing.T) {
@@ -64,8 +65,11 @@ func TestKernelNames(t *testing.T) {
 		{0xffffffffc0001000, "mod_fn", "ext4"},
 		{0xffffffffc0001900, "bpf_prog_6deef7357e7b4530_x", "bpf"},
 		{0xffffffffc0002000, "mod_last", "ext4"},
-		{0xffffffffc0002000 + maxReach - 1, "mod_last", "ext4"},
-		{0xffffffffc0002000 + maxReach, "", ""},
+		{0xffffffffc0001900 + 0x6ff, "bpf_prog_6deef7357e7b4530_x", "bpf"},
+		{0xffffffffc0002fff, "mod_last", "ext4"},
+		{0xffffffffc0003000, "", ""}, // where another module may be loaded
+		{0xffffffffd0000000 + maxReach - 1, "bpf_prog_1_y", "bpf"},
+		{0xffffffffd0000000 + maxReach, "", ""},
 		{^uint64(0), "", ""},
 	} {
 		name, module, ok := k.Name(c.addr)

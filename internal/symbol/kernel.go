@@ -15,9 +15,8 @@ var (
 	ErrNoText = errors.New("no function in the kernel's symbol list")
 )
 
-// maxReach is how far beyond its start a kernel symbol can name an address. The
-// list has no sizes; without a bound the last function of each module would name
-// everything up to the next module.
+// maxReach is how far beyond its start a kernel symbol can name an address: the list has
+// no sizes.
 const maxReach = 1 << 20
 
 // Kernel names kernel addresses. It is immutable, and safe for concurrent use.

@@ -21,8 +21,10 @@ const (
 	// large Java program has some 100,000 lines.
 	maxPerfMapLines = 1 << 20
 	maxPerfMapText  = 64 << 20
-	// maxPerfMapLine cuts longer lines.
+	// maxPerfMapLine is the longest line that is kept.
 	maxPerfMapLine = 4096
+	// MaxPerfMap bounds how much of a map is read: what is left out counts, too.
+	MaxPerfMap = 128 << 20
 )
 
 // PerfMap names the code that a process made at run time, as it wrote it down in
@@ -42,7 +44,8 @@ type jitted struct {
 // Lines that are not understood are left out, the last of them may be unfinished.
 // With ErrTooLarge the map holds what was read before.
 func ReadPerfMap(r io.Reader) (*PerfMap, error) {
-	in := bufio.NewReaderSize(r, maxPerfMapLine)
+	limited := &io.LimitedReader{R: r, N: MaxPerfMap}
+	in := bufio.NewReaderSize(limited, maxPerfMapLine)
 	var all []jitted
 	var text []byte
 	for {
@@ -59,6 +62,8 @@ func ReadPerfMap(r io.Reader) (*PerfMap, error) {
 			}
 		}
 		switch {
+		case err == io.EOF && limited.N == 0:
+			return newPerfMap(all, text), fmt.Errorf("%w: a map of more than %d bytes", ErrTooLarge, MaxPerfMap)
 		case err == io.EOF:
 			return newPerfMap(all, text), nil
 		case err != nil:

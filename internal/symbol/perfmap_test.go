@@ -6,8 +6,10 @@ package symbol
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -72,6 +74,28 @@ func TestPerfMapIsBounded(t *testing.T) {
 	require.ErrorIs(t, err, ErrTooLarge)
 	name, _ = m.Name(1)
 	require.Equal(t, "f", name)
+}
+
+// A sparse file of a terabyte, and one of lines that are nothing.
+func TestPerfMapOfATerabyte(t *testing.T) {
+	for name, r := range map[string]io.Reader{"zeros": endless(0), "empty lines": endless('\n'), "nonsense": endless('x')} {
+		began := time.Now()
+		m, err := ReadPerfMap(io.MultiReader(strings.NewReader("1000 10 first\n"), io.LimitReader(r, 1<<40)))
+		require.ErrorIs(t, err, ErrTooLarge, name)
+		got, _ := m.Name(0x1000)
+		require.Equal(t, "first", got, name)
+		require.Less(t, time.Since(began), 30*time.Second, name)
+	}
+}
+
+// endless is a file of one character.
+type endless byte
+
+func (e endless) Read(b []byte) (int, error) {
+	for i := range b {
+		b[i] = byte(e)
+	}
+	return len(b), nil
 }
 
 func FuzzPerfMap(f *testing.F) {

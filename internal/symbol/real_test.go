@@ -16,6 +16,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/gosymbol"
 )
 
 // tool returns the path of a program that the test needs. CI has all of them.
@@ -181,6 +183,34 @@ func main() { fmt.Println(burn(7)) }
 		}
 	}
 	t.Fatal("no main.burn")
+}
+
+// A version of Go that is not known yet: its symbols name it, and the error says so.
+func TestGoOfTheFuture(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "main.go"), []byte("package main\n\nfunc main() { println() }\n"), 0o600))
+	path := filepath.Join(dir, "prog")
+	run(t, dir, "go", "build", "-o", path, "main.go")
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	f, err := elf.Open(path)
+	require.NoError(t, err)
+	defer f.Close()
+	data[f.Section(".gopclntab").Offset]++ // the number of its version
+	symbols, err := f.Symbols()
+	require.NoError(t, err)
+
+	got, err := Read(bytes.NewReader(data), int64(len(data)), everything)
+	require.ErrorIs(t, err, gosymbol.ErrVersion)
+	assert.False(t, got.Lines())
+	for _, s := range symbols {
+		if s.Name == "main.main" {
+			name, _ := got.Name(s.Value)
+			assert.Equal(t, "main.main", name)
+			return
+		}
+	}
+	t.Fatal("no main.main")
 }
 
 const cSource = `

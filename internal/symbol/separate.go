@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"hash/crc32"
 	"io"
 	"path"
@@ -57,19 +58,29 @@ func (s Separate) Paths(directories []string, executable string) (out []string) 
 }
 
 // Is says whether the file of size bytes behind r is the one: the build ID has to be
-// the same, and without one the checksum, for which the whole file is read.
-func (s Separate) Is(r io.ReaderAt, size int64) bool {
+// the same, and without one the checksum, which is asked of sum.
+func (s Separate) Is(r io.ReaderAt, size int64, sum func(r io.ReaderAt, size int64) (uint32, error)) bool {
 	if s.BuildID != "" {
 		return ReadBuildID(r, size) == s.BuildID
 	}
-	if s.Link == "" || size > maxSummed {
+	if s.Link == "" {
 		return false
+	}
+	crc, err := sum(r, size)
+	return err == nil && crc == s.CRC
+}
+
+// Checksum is that of a debug link, for which the whole file of size bytes behind r is read.
+func Checksum(r io.ReaderAt, size int64) (uint32, error) {
+	if size > maxSummed {
+		return 0, fmt.Errorf("%w: %d bytes, at most %d are summed up", ErrTooLarge, size, maxSummed)
 	}
 	sum := crc32.NewIEEE()
-	if n, err := io.Copy(sum, io.NewSectionReader(r, 0, size)); err != nil || n != size {
-		return false
+	n, err := io.Copy(sum, io.NewSectionReader(r, 0, size))
+	if err == nil && n != size {
+		err = io.ErrUnexpectedEOF
 	}
-	return sum.Sum32() == s.CRC
+	return sum.Sum32(), err
 }
 
 // separate says which file holds what was stripped from img.

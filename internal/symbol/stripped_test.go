@@ -71,7 +71,7 @@ func readWith(t testing.TB, path, debug string, asked *Separate) *File {
 		*asked = s
 		content, err := os.ReadFile(debug)
 		require.NoError(t, err)
-		if !s.Is(bytes.NewReader(content), int64(len(content))) {
+		if !s.Is(bytes.NewReader(content), int64(len(content)), Checksum) {
 			return nil, 0
 		}
 		return bytes.NewReader(content), int64(len(content))
@@ -143,8 +143,12 @@ func TestLinkWithPath(t *testing.T) {
 }
 
 func TestChecksumOfHugeFile(t *testing.T) {
-	assert.False(t, Separate{Link: "x"}.Is(sparse{nil, 1 << 40}, 1<<40))
-	assert.False(t, Separate{BuildID: "aa"}.Is(sparse{nil, 1 << 40}, 1<<40))
+	assert.False(t, Separate{Link: "x"}.Is(sparse{nil, 1 << 40}, 1<<40, Checksum))
+	assert.False(t, Separate{BuildID: "aa"}.Is(sparse{nil, 1 << 40}, 1<<40, Checksum))
+	_, err := Checksum(sparse{nil, 1 << 40}, 1<<40)
+	assert.ErrorIs(t, err, ErrTooLarge)
+	_, err = Checksum(bytes.NewReader([]byte("short")), 6)
+	assert.ErrorIs(t, err, io.ErrUnexpectedEOF)
 }
 
 func TestMiniDebugInfo(t *testing.T) {

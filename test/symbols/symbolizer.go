@@ -122,7 +122,7 @@ func (p *Program) Close() {
 
 func (p *Program) separate(s symbol.Separate) (io.ReaderAt, int64) {
 	for _, at := range s.Paths([]string{"/usr/lib/debug"}, p.Path) {
-		if f, size, err := p.openFile(at); err == nil && s.Is(f, size) {
+		if f, size, err := p.openFile(at); err == nil && s.Is(f, size, symbol.Checksum) {
 			return f, size
 		}
 	}

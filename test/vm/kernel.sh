@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 # Fetches the newest kernel of a Debian suite for an architecture into a folder:
-# vmlinuz and its version, and busybox. apt checks the signatures. It has a
+# vmlinuz and its version, some of its modules if it has them, and busybox. apt checks the signatures. It has a
 # configuration of its own, so the suites of this machine do not matter, and nothing
 # is installed.
 set -euo pipefail
@@ -33,17 +33,22 @@ package=$(depends "linux-image-cloud-$arch" linux-image-)
 binary=$(depends "$package" linux-binary-) # holds the kernel in newer suites
 package=${binary:-$package}
 version=$(apt-cache "${options[@]}" policy "$package" | sed -n 's/^ *Candidate: //p')
-if [ "$(cat "$folder/version" 2>/dev/null)" = "$package $version" ]; then
+if [ "$(cat "$folder/version" 2>/dev/null)" = "$package $version" ] && [ -d "$folder/modules" ]; then
 	exit 0
 fi
 cd "$folder"
-rm -rf ./*.deb unpacked version
+rm -rf ./*.deb unpacked version modules
 apt-get "${options[@]}" download "$package" busybox-static
 for deb in ./*.deb; do
 	dpkg-deb -x "$deb" unpacked
 done
 find unpacked -type f -name 'vmlinuz*' -exec mv {} vmlinuz \;
 find unpacked -type f -name busybox -exec mv {} busybox \;
+mkdir modules
+for m in libcrc32c xfs af_alg algif_hash wp512; do
+	find unpacked -type f -name "$m.ko" -exec mv {} modules \;
+	find unpacked -type f -name "$m.ko.xz" -exec sh -c 'xz -dc "$1" >"modules/$2.ko"' sh {} "$m" \;
+done
 rm -rf ./*.deb unpacked
 [ -e vmlinuz ] && [ -e busybox ] || { echo "$package holds no kernel" >&2; exit 1; }
 echo "$package $version" >version

@@ -9,6 +9,7 @@ package vm
 
 import (
 	"context"
+	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -73,6 +74,8 @@ var programs = []program{
 // shortOn are tests of the short form by suite. Runs are skipped since Linux 7.0.
 var shortOn = map[string]string{"bookworm": ".", "sid": "^TestSkipped"}
 
+var only = flag.String("only", "", "the name of the program that is run, without the others")
+
 // flags are those of the program on a machine; none: it is left out.
 func (p program) flags(m machine) string {
 	switch {
@@ -94,9 +97,9 @@ const (
 )
 
 func TestKernels(t *testing.T) {
-	for _, tool := range []string{"qemu-system-x86_64", "qemu-system-aarch64", "aarch64-linux-gnu-gcc", "cpio", "apt-get", "dpkg-deb"} {
+	for _, tool := range []string{"qemu-system-x86_64", "qemu-system-aarch64", "aarch64-linux-gnu-gcc", "cpio", "apt-get", "dpkg-deb", "llvm-objcopy-19", "xz"} {
 		_, err := exec.LookPath(tool)
-		require.NoError(t, err, "apt-get install qemu-system-x86 qemu-system-arm gcc-aarch64-linux-gnu libc6-dev-arm64-cross cpio")
+		require.NoError(t, err, "apt-get install qemu-system-x86 qemu-system-arm gcc-aarch64-linux-gnu libc6-dev-arm64-cross cpio llvm-19 xz-utils")
 	}
 	var all []*outcome
 	for _, m := range machines {
@@ -117,7 +120,7 @@ func TestKernels(t *testing.T) {
 // choose lists the programs of a machine with their flags, and their names.
 func choose(m machine) (list string, names []string) {
 	for _, p := range programs {
-		if flags := p.flags(m); flags != "" {
+		if flags := p.flags(m); flags != "" && (*only == "" || *only == p.name) {
 			list += p.name + " " + flags + "\n"
 			names = append(names, p.name)
 		}
@@ -138,6 +141,7 @@ func initramfs(t *testing.T, arch, dir, list string) string {
 	}
 	run(t, "cp", filepath.Join(dir, "busybox"), filepath.Join(root, "bin/busybox"))
 	run(t, "cp", "init", filepath.Join(root, "init"))
+	addModules(t, dir, root)
 	lives := workloads.BuildLives(t)
 	built := []string{lives.Alpha, lives.Beta, workloads.BuildDeep(t, "-static", "-no-pie"), workloads.BuildCaller(t)}
 	if arch == "arm64" {

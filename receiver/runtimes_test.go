@@ -1,0 +1,147 @@
+// Copyright The ebpf_profiler authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package receiver_test
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/consumer/consumertest"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/pprofile"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/roottest"
+)
+
+// Programs that burn some seconds in functions which a runtime compiles, called outer and
+// inner, and write their names down.
+const (
+	inJavaScript = `
+function inner(n) { let s = 0; for (let i = 0; i < n; i++) s = (s * 31 + i) % 1000003; return s; }
+function outer(n) { let s = 0; for (let i = 0; i < 50; i++) s += inner(n + i); return s; }
+for (const end = Date.now() + 8000; Date.now() < end;) outer(20000);
+`
+	inPython = `
+import time
+def inner(n):
+    s = 0
+    for i in range(n): s = (s * 31 + i) % 1000003
+    return s
+def outer(n):
+    return sum(inner(n + i) for i in range(5))
+end = time.time() + 8
+while time.time() < end: outer(2000)
+`
+	inJava = `
+import java.lang.management.ManagementFactory;
+import javax.management.ObjectName;
+public class Burn {
+	static int inner(int n) { int s = 0; for (int i = 0; i < n; i++) s = (s * 31 + i) % 1000003; return s; }
+	static int outer(int n) { int s = 0; for (int i = 0; i < 50; i++) s += inner(n + i); return s; }
+	static int until(long end) { int s = 0; while (System.currentTimeMillis() < end) s += outer(2000); return s; }
+	public static void main(String[] args) throws Exception {
+		until(System.currentTimeMillis() + 2000);
+		ManagementFactory.getPlatformMBeanServer().invoke(new ObjectName("com.sun.management:type=DiagnosticCommand"), "compilerPerfmap", null, null);
+		System.exit(until(System.currentTimeMillis() + 5000) & 1);
+	}
+}
+`
+)
+
+// python312 is a Python that writes such lists, "" if there is none.
+func python312() string {
+	for _, pattern := range []string{"/usr/bin/python3.1[2-9]", "/usr/local/bin/python3.1[2-9]", "/root/.pyenv/versions/3.1[2-9].*/bin/python3"} {
+		if found, _ := filepath.Glob(pattern); len(found) > 0 {
+			return found[len(found)-1]
+		}
+	}
+	return ""
+}
+
+// TestRuntimesThatWriteNamesDown runs them in PID and mount namespaces of their own, as in a
+// container: the list has the PID that the process sees, in a /tmp that only it sees.
+func TestRuntimesThatWriteNamesDown(t *testing.T) {
+	roottest.Need(t)
+	for name, c := range map[string]struct {
+		file, source string
+		command      []string
+		frameType    string
+		// inner and outer are in the names of the two; outer may be empty.
+		inner, outer string
+	}{
+		"Node": {"burn.js", inJavaScript, []string{"node", "--perf-basic-prof", "--no-turbo-inlining", "burn.js"}, "v8js", "inner", "outer"},
+		// What Python makes keeps no frame pointer, so that the walk ends there.
+		"Python": {"burn.py", inPython, []string{python312(), "-X", "perf", "burn.py"}, "cpython", "py::inner:", ""},
+		"Java": {"Burn.java", inJava, []string{"java", "-XX:+PreserveFramePointer", "-XX:-Inline", "Burn.java"}, "jvm",
+			"int Burn.inner(int)", ""}, // it writes the list once, and what it compiles later is not in it
+	} {
+		t.Run(name, func(t *testing.T) {
+			program, err := exec.LookPath(c.command[0])
+			if err != nil { // not every host has all of them
+				t.Skip(err)
+			}
+			dir, err := os.MkdirTemp("/var/tmp", "runtime") // it does not see our /tmp
+			require.NoError(t, err)
+			defer os.RemoveAll(dir)
+			require.NoError(t, os.WriteFile(filepath.Join(dir, c.file), []byte(c.source), 0o600))
+			s := fast()
+			s.SamplesPerSecond = 499
+			sink := &consumertest.ProfilesSink{}
+			r := startKernel(t, s, sink)
+			time.Sleep(10 * time.Second) // what runs already has been read
+			apart := exec.Command("unshare", append([]string{"--mount", "--pid", "--fork", "--mount-proc", "sh", "-c",
+				`mount -t tmpfs -o mode=1777 none /tmp && exec "$@"`, "sh"}, c.command...)...)
+			var out bytes.Buffer
+			apart.Dir, apart.Stderr = dir, &out
+			runErr := apart.Run()
+			require.NoError(t, r.Shutdown(t.Context()))
+			require.True(t, runErr == nil || name == "Java", "%v %s", runErr, out.String())
+			checkRuntime(t, sink.AllProfiles(), program, c.frameType, c.inner, c.outer)
+		})
+	}
+}
+
+// checkRuntime wants samples of inner below outer, and all names of code without a file to
+// have the frame type of the runtime.
+func checkRuntime(t *testing.T, all []pprofile.Profiles, program, frameType, inner, outer string) {
+	t.Helper()
+	real, err := filepath.EvalSymlinks(program)
+	require.NoError(t, err)
+	samples, both, types := 0, 0, map[string]int{}
+	eachSample(all, func(a pcommon.Map, d pprofile.ProfilesDictionary, s pprofile.Sample) {
+		path := text(a, "process.executable.path").Str()
+		if path != real && filepath.Base(path) != filepath.Base(real) {
+			return
+		}
+		n := s.TimestampsUnixNano().Len()
+		samples += n
+		var names []string
+		for _, l := range userFrames(d, s) {
+			if fileOf(d, l) != "" || l.Lines().Len() == 0 {
+				continue
+			}
+			names = append(names, functionOf(d, l))
+			types[attribute(d, l.AttributeIndices(), "profile.frame.type")] += n
+		}
+		has := func(what string) func(string) bool {
+			return func(name string) bool { return strings.Contains(name, what) }
+		}
+		if i := slices.IndexFunc(names, has(inner)); i >= 0 && (outer == "" || slices.ContainsFunc(names[i+1:], has(outer))) {
+			both += n
+		}
+	})
+	t.Logf("%d of %d samples are in %q below %q; frames by type: %v", both, samples, inner, outer, types)
+	require.Greater(t, both, 100)
+	require.Len(t, types, 1)
+	require.Positive(t, types[frameType])
+}

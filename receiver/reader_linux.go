@@ -105,6 +105,8 @@ func readPerfMap(f *os.File, known int64) (*symbol.PerfMap, int64) {
 	return m, info.Size()
 }
 
+func (r procReader) legacyController() string { return r.proc.LegacyController() }
+
 func (r procReader) tellsContainers() bool { return r.proc.TellsContainers() }
 
 func (r procReader) kernel() (*symbol.Kernel, string, error) {

@@ -59,7 +59,12 @@ struct cgroup {
 	struct kernfs_node *kn;
 };
 
+struct cgroup_subsys_state {
+	struct cgroup *cgroup;
+};
+
 struct css_set {
+	struct cgroup_subsys_state *subsys[1]; /* one for each controller */
 	struct cgroup *dfl_cgrp; /* in the hierarchy of version 2 */
 };
 

@@ -17,6 +17,9 @@ const volatile __u32 worker_flags = 0;
 /* Takes the lifecycle records of a CPU that came online and has no ring yet. */
 const volatile __u32 spare_ring = 0;
 
+/* The controller whose hierarchy of version 1 is looked at: a kernel's cgroup_subsys_id. */
+const volatile __u32 legacy_controller = NO_CONTROLLER;
+
 struct ring {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 4096);
@@ -227,6 +230,19 @@ static __always_inline __u64 cgroup_of(struct task_struct *task)
 	return BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
 }
 
+static __always_inline __u64 legacy_cgroup_of(struct task_struct *task)
+{
+	struct cgroup_subsys_state *state;
+	struct css_set *set;
+
+	if (legacy_controller == NO_CONTROLLER || !bpf_core_field_exists(task->cgroups))
+		return 0;
+	set = BPF_CORE_READ(task, cgroups);
+	if (bpf_probe_read_kernel(&state, sizeof(state), &set->subsys[0] + legacy_controller))
+		return 0;
+	return BPF_CORE_READ(state, cgroup, kn, id);
+}
+
 static __always_inline void describe(struct wire_lifecycle *record, enum wire_kind kind,
 				     struct task_struct *leader)
 {
@@ -236,6 +252,7 @@ static __always_inline void describe(struct wire_lifecycle *record, enum wire_ki
 	record->head.generation = leader->self_exec_id;
 	record->head.worker = !!(leader->flags & worker_flags);
 	record->cgroup = cgroup_of(leader);
+	record->legacy_cgroup = legacy_cgroup_of(leader);
 	bpf_probe_read_kernel(record->head.comm, sizeof(record->head.comm), leader->comm);
 }
 

@@ -103,6 +103,7 @@ type ProfilerWireLifecycle struct {
 	ParentStart      uint64
 	ParentGeneration uint64
 	Cgroup           uint64
+	LegacyCgroup     uint64
 	ParentPid        uint32
 	ParentThreads    uint32
 }
@@ -200,6 +201,7 @@ const (
 	ProfilerProgWalkPart         = "walk_part"
 	ProfilerVarCopyBudget        = "copy_budget"
 	ProfilerVarKernelStack       = "kernel_stack"
+	ProfilerVarLegacyController  = "legacy_controller"
 	ProfilerVarSpareRing         = "spare_ring"
 	ProfilerVarUnusedCfa         = "unused_cfa"
 	ProfilerVarUnusedKind        = "unused_kind"
@@ -283,18 +285,19 @@ type ProfilerMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type ProfilerVariableSpecs struct {
-	CopyBudget      *ebpf.VariableSpec `ebpf:"copy_budget"`
-	KernelStack     *ebpf.VariableSpec `ebpf:"kernel_stack"`
-	SpareRing       *ebpf.VariableSpec `ebpf:"spare_ring"`
-	UnusedCfa       *ebpf.VariableSpec `ebpf:"unused_cfa"`
-	UnusedKind      *ebpf.VariableSpec `ebpf:"unused_kind"`
-	UnusedLeap      *ebpf.VariableSpec `ebpf:"unused_leap"`
-	UnusedLifecycle *ebpf.VariableSpec `ebpf:"unused_lifecycle"`
-	UnusedPlace     *ebpf.VariableSpec `ebpf:"unused_place"`
-	UnusedRegion    *ebpf.VariableSpec `ebpf:"unused_region"`
-	UnusedRow       *ebpf.VariableSpec `ebpf:"unused_row"`
-	UnusedUserStack *ebpf.VariableSpec `ebpf:"unused_user_stack"`
-	WorkerFlags     *ebpf.VariableSpec `ebpf:"worker_flags"`
+	CopyBudget       *ebpf.VariableSpec `ebpf:"copy_budget"`
+	KernelStack      *ebpf.VariableSpec `ebpf:"kernel_stack"`
+	LegacyController *ebpf.VariableSpec `ebpf:"legacy_controller"`
+	SpareRing        *ebpf.VariableSpec `ebpf:"spare_ring"`
+	UnusedCfa        *ebpf.VariableSpec `ebpf:"unused_cfa"`
+	UnusedKind       *ebpf.VariableSpec `ebpf:"unused_kind"`
+	UnusedLeap       *ebpf.VariableSpec `ebpf:"unused_leap"`
+	UnusedLifecycle  *ebpf.VariableSpec `ebpf:"unused_lifecycle"`
+	UnusedPlace      *ebpf.VariableSpec `ebpf:"unused_place"`
+	UnusedRegion     *ebpf.VariableSpec `ebpf:"unused_region"`
+	UnusedRow        *ebpf.VariableSpec `ebpf:"unused_row"`
+	UnusedUserStack  *ebpf.VariableSpec `ebpf:"unused_user_stack"`
+	WorkerFlags      *ebpf.VariableSpec `ebpf:"worker_flags"`
 }
 
 // ProfilerObjects contains all objects after they have been loaded into the kernel.
@@ -346,18 +349,19 @@ func (m *ProfilerMaps) Close() error {
 //
 // It can be passed to LoadProfilerObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ProfilerVariables struct {
-	CopyBudget      *ebpf.Variable `ebpf:"copy_budget"`
-	KernelStack     *ebpf.Variable `ebpf:"kernel_stack"`
-	SpareRing       *ebpf.Variable `ebpf:"spare_ring"`
-	UnusedCfa       *ebpf.Variable `ebpf:"unused_cfa"`
-	UnusedKind      *ebpf.Variable `ebpf:"unused_kind"`
-	UnusedLeap      *ebpf.Variable `ebpf:"unused_leap"`
-	UnusedLifecycle *ebpf.Variable `ebpf:"unused_lifecycle"`
-	UnusedPlace     *ebpf.Variable `ebpf:"unused_place"`
-	UnusedRegion    *ebpf.Variable `ebpf:"unused_region"`
-	UnusedRow       *ebpf.Variable `ebpf:"unused_row"`
-	UnusedUserStack *ebpf.Variable `ebpf:"unused_user_stack"`
-	WorkerFlags     *ebpf.Variable `ebpf:"worker_flags"`
+	CopyBudget       *ebpf.Variable `ebpf:"copy_budget"`
+	KernelStack      *ebpf.Variable `ebpf:"kernel_stack"`
+	LegacyController *ebpf.Variable `ebpf:"legacy_controller"`
+	SpareRing        *ebpf.Variable `ebpf:"spare_ring"`
+	UnusedCfa        *ebpf.Variable `ebpf:"unused_cfa"`
+	UnusedKind       *ebpf.Variable `ebpf:"unused_kind"`
+	UnusedLeap       *ebpf.Variable `ebpf:"unused_leap"`
+	UnusedLifecycle  *ebpf.Variable `ebpf:"unused_lifecycle"`
+	UnusedPlace      *ebpf.Variable `ebpf:"unused_place"`
+	UnusedRegion     *ebpf.Variable `ebpf:"unused_region"`
+	UnusedRow        *ebpf.Variable `ebpf:"unused_row"`
+	UnusedUserStack  *ebpf.Variable `ebpf:"unused_user_stack"`
+	WorkerFlags      *ebpf.Variable `ebpf:"worker_flags"`
 }
 
 // ProfilerPrograms contains all programs after they have been loaded into the kernel.

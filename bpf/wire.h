@@ -19,6 +19,8 @@
 #define COPY_STEP 512
 #define MAX_USER_WORDS (COPY_REGISTERS + COPY_WORDS + COPY_STEP)
 
+#define NO_CONTROLLER 0xffffffff
+
 enum wire_kind {
 	KIND_SAMPLE,
 	KIND_FORK,
@@ -77,6 +79,7 @@ struct wire_lifecycle {
 	__u64 parent_start;
 	__u64 parent_generation;
 	__u64 cgroup; /* id in the hierarchy of version 2; 0: the kernel has none */
+	__u64 legacy_cgroup; /* id in the one of version 1 that is looked at, or 0 */
 	__u32 parent_pid;
 	__u32 parent_threads; /* that run */
 };
@@ -175,7 +178,7 @@ struct wire_space {
 
 _Static_assert(sizeof(struct wire_head) == 48, "wire_head has padding");
 _Static_assert(sizeof(struct wire_sample) == 56 + 8 * (MAX_FRAMES + MAX_USER_WORDS), "wire_sample has padding");
-_Static_assert(sizeof(struct wire_lifecycle) == 80, "wire_lifecycle has padding");
+_Static_assert(sizeof(struct wire_lifecycle) == 88, "wire_lifecycle has padding");
 _Static_assert(sizeof(struct wire_region) == CHUNK_SIZE / CHUNK_REGIONS, "wire_region fills a chunk");
 _Static_assert(sizeof(struct wire_row) == CHUNK_SIZE / CHUNK_ROWS, "wire_row fills a chunk");
 _Static_assert(sizeof(struct wire_counters) == 64, "wire_counters is a cache line");

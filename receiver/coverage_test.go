@@ -85,9 +85,14 @@ func attribute(d pprofile.ProfilesDictionary, indices pcommon.Int32Slice, key st
 }
 
 // coverageOf reads what profiles tell of processes with the name of the program.
-func coverageOf(all []pprofile.Profiles, name, program string) (c coverage) {
+func coverageOf(all []pprofile.Profiles, name, program string) coverage {
+	return coverageWhere(all, program, func(a pcommon.Map) bool { return text(a, "process.executable.name").Str() == name })
+}
+
+// coverageWhere reads what they tell of processes that are the program.
+func coverageWhere(all []pprofile.Profiles, program string, is func(resource pcommon.Map) bool) (c coverage) {
 	eachSample(all, func(a pcommon.Map, d pprofile.ProfilesDictionary, s pprofile.Sample) {
-		if text(a, "process.executable.name").Str() != name {
+		if !is(a) {
 			return
 		}
 		n := s.TimestampsUnixNano().Len()

@@ -42,14 +42,14 @@ func (r procReader) file(request pipeline.FileRequest) (pipeline.FileAnswer, err
 	}
 	answer := pipeline.FileAnswer{ID: request.ID}
 	var fault error
-	f, err := r.proc.OpenMapped(request.PIDs[:], request.Mapping, func(f *os.File) (ok bool) {
+	f, err := r.open(request, func(f *os.File, pids []uint32) (ok bool) {
 		if answer.Content, ok = identify(f, request.Mapping.BuildID); !ok {
 			return false
 		}
 		if answer.Content == request.Known {
 			return true
 		}
-		answer.File, fault = r.read(f, answer.Content.Size, request)
+		answer.File, fault = r.read(f, answer.Content.Size, request, pids)
 		if !request.Placed {
 			answer.Table, _ = unwind.Compile(f, answer.Content.Size) // few files have none
 		}
@@ -66,6 +66,23 @@ func (r procReader) file(request pipeline.FileRequest) (pipeline.FileAnswer, err
 	return answer, fault
 }
 
+// open opens the file where its process or the parent has it, else where another process
+// of the container has. A life and its parent may both be over, such as of a script that
+// runs scripts, and the container goes on. is is told through whom it was found.
+func (r procReader) open(request pipeline.FileRequest, is func(f *os.File, pids []uint32) bool) (*os.File, error) {
+	through := func(pids []uint32) (*os.File, error) {
+		return r.proc.OpenMapped(pids, request.Mapping, func(f *os.File) bool { return is(f, pids) })
+	}
+	f, err := through(request.PIDs[:])
+	if err == nil {
+		return f, nil
+	}
+	if members := r.proc.Members(request.Group); len(members) > 0 {
+		return through(members)
+	}
+	return nil, err
+}
+
 // identify says whether a file may be the one that is asked for.
 func identify(f *os.File, buildID string) (content event.File, ok bool) {
 	content, err := procfs.Identity(f)
@@ -73,8 +90,8 @@ func identify(f *os.File, buildID string) (content event.File, ok bool) {
 }
 
 // read reads the names of a file. The error is about what was left out.
-func (r procReader) read(f *os.File, size int64, request pipeline.FileRequest) (*symbol.File, error) {
-	c := companions{reader: r, request: request}
+func (r procReader) read(f *os.File, size int64, request pipeline.FileRequest, pids []uint32) (*symbol.File, error) {
+	c := companions{reader: r, request: request, pids: pids}
 	defer func() {
 		c.close()
 		r.garbage.add(c.read)
@@ -93,8 +110,10 @@ func (r procReader) read(f *os.File, size int64, request pipeline.FileRequest) (
 // is asked about. The error is about what was left out.
 func (r procReader) units(request pipeline.UnitRequest) (pipeline.UnitAnswer, error) {
 	answer := pipeline.UnitAnswer{ID: request.ID, Numbers: request.Numbers}
+	c := companions{reader: r, request: request.FileRequest}
 	var size int64
-	f, err := r.proc.OpenMapped(request.PIDs[:], request.Mapping, func(f *os.File) bool {
+	f, err := r.open(request.FileRequest, func(f *os.File, pids []uint32) bool {
+		c.pids = pids
 		content, ok := identify(f, request.ID.BuildID)
 		size = content.Size
 		return ok && (request.Known == event.File{} || request.Known == content)
@@ -103,7 +122,6 @@ func (r procReader) units(request pipeline.UnitRequest) (pipeline.UnitAnswer, er
 		return answer, nil
 	}
 	defer f.Close()
-	c := companions{reader: r, request: request.FileRequest}
 	defer c.close()
 	if request.Index == nil {
 		answer.Index, err = symbol.ReadIndex(f, size, c.options())
@@ -128,6 +146,7 @@ func (r procReader) units(request pipeline.UnitRequest) (pipeline.UnitAnswer, er
 type companions struct {
 	reader  procReader
 	request pipeline.FileRequest
+	pids    []uint32 // of processes that may have them
 	files   []*os.File
 	read    int64 // the bytes of files
 	// beside is the directory of the separate debug file, or of the file itself.
@@ -182,7 +201,7 @@ func anyFile(*os.File, int64) bool { return true }
 // open opens the first file that is the one, as long as the companions are in use.
 func (c *companions) open(paths []string, is func(*os.File, int64) bool) (io.ReaderAt, int64) {
 	var size int64
-	f, err := c.reader.proc.OpenOne(c.request.PIDs[:], paths, func(f *os.File) bool {
+	f, err := c.reader.proc.OpenOne(c.pids, paths, func(f *os.File) bool {
 		info, err := f.Stat()
 		if err != nil {
 			return false

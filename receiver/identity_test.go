@@ -135,61 +135,6 @@ func TestNamesAreThoseOfTheProgramThatRan(t *testing.T) {
 	v.require(t, 2*n)
 }
 
-// One path, one program, two containers: only the cgroup tells them apart.
-func TestTurnsInTwoContainers(t *testing.T) {
-	roottest.Need(t)
-	lives := workloads.BuildLives(t)
-	n := lifeCount()
-	groups := []string{container(t, "a"), container(t, "b")}
-	pid := workloads.FreePID(t)
-	var script strings.Builder
-	for i := range n {
-		// They end before anybody can read /proc.
-		fmt.Fprintf(&script, "into %s at %d ( exec %s burn %d 12 ) ", groups[i%2], pid, lives.Alpha, i%2)
-	}
-	slots := map[string]string{strings.Repeat("a", 64): "alpha_slot_0", strings.Repeat("b", 64): "alpha_slot_1"}
-	right, none := 0, 0
-	workloads.EachSample(profiled(t, lives, script.String()), lives.ByAddress, func(a pcommon.Map, slot string, n int) {
-		switch id := text(a, "container.id").Str(); {
-		case slot == "":
-		case id == "":
-			none += n
-		default:
-			require.Equal(t, slots[id], slot, id)
-			right += n
-		}
-	})
-	t.Logf("%d samples in their container, %d in none", right, none)
-	require.Greater(t, right, n/2)
-	require.Zero(t, none)
-}
-
-// container makes a cgroup with the name of a container.
-func container(t *testing.T, digit string) string {
-	t.Helper()
-	root := cgroupRoot(t)
-	dir := filepath.Join(root, "docker-"+strings.Repeat(digit, 64)+".scope")
-	require.NoError(t, os.Mkdir(dir, 0o755))
-	t.Cleanup(func() {
-		require.Eventually(t, func() bool { return os.Remove(dir) == nil }, 5*time.Second, 10*time.Millisecond)
-	})
-	return dir
-}
-
-// cgroupRoot is where the hierarchy of version 2 is mounted.
-func cgroupRoot(t *testing.T) string {
-	t.Helper()
-	mounts, err := os.ReadFile("/proc/self/mounts")
-	require.NoError(t, err)
-	for line := range strings.SplitSeq(string(mounts), "\n") {
-		if fields := strings.Fields(line); len(fields) > 2 && fields[2] == "cgroup2" {
-			return fields[1]
-		}
-	}
-	require.FailNow(t, "no cgroup2 is mounted")
-	return ""
-}
-
 // table is a receiver whose process table is looked at from outside.
 type table struct {
 	*receiver.Receiver

@@ -121,6 +121,8 @@ func (r procReader) readPerfMap(f *os.File, answer *pipeline.PerfMapAnswer) erro
 	return err
 }
 
+func (r procReader) legacyController() string { return r.proc.LegacyController() }
+
 func (r procReader) tellsContainers() bool { return r.proc.TellsContainers() }
 
 func (r procReader) kernel() (*symbol.Kernel, string, error) {

@@ -52,7 +52,9 @@ func (r *Receiver) Start(_ context.Context, host component.Host) (err error) {
 		}
 	}()
 	began := time.Now()
-	source, err := r.open(r.settings.source())
+	settings := r.settings.source()
+	settings.LegacyController = reader.legacyController()
+	source, err := r.open(settings)
 	if err != nil {
 		return fmt.Errorf("start sampling: %w", err)
 	}

@@ -16,6 +16,8 @@ import (
 // reader answers the pipeline's requests from /proc and from files.
 type reader interface {
 	process(process.Request) process.Answer
+	// legacyController is the controller by whose hierarchy of version 1 groups are told.
+	legacyController() string
 	// container is "" if the group is of none, or could not be read.
 	container(event.CgroupID) string
 	// tellsContainers: of all processes, even those that are gone.

@@ -31,9 +31,10 @@ type ProcID struct {
 // starts with the generation of its parent.
 type Generation uint64
 
-// CgroupID is the kernel's id of a control group in the hierarchy of version 2,
-// which is not used twice. 0: not known.
-type CgroupID uint64
+// CgroupID names the control group of a process by the kernel's ids, none of which is
+// used twice: in the hierarchy of version 2, and in one of version 1 where there are
+// some. 0: not known.
+type CgroupID struct{ Unified, Legacy uint64 }
 
 // CommLen is the kernel's TASK_COMM_LEN.
 const CommLen = 16

@@ -13,15 +13,22 @@ import (
 // FileRequest asks to read a file that a process has mapped, or had.
 type FileRequest struct {
 	ID event.FileID
-	// PIDs are of processes that may show the file: the one that mapped it and its
-	// parent. They may be other processes by now.
-	PIDs    [2]uint32
+	Holders
 	Mapping event.Mapping
 	// Placed: its unwind table has been placed already.
 	Placed bool
 	// Known is the file whose contents are known by this ID: if it is the same
 	// still, there is nothing to read.
 	Known event.File
+}
+
+// Holders are who may show a file.
+type Holders struct {
+	// PIDs are of the process that mapped it and of its parent. They may be other
+	// processes by now.
+	PIDs [2]uint32
+	// Group is where the process was: others in it may have the same files.
+	Group event.CgroupID
 }
 
 // FileAnswer is what a file told of itself.
@@ -99,7 +106,7 @@ func (c *code) id(m *event.Mapping) event.FileID {
 
 // want asks for a file unless it is known or on its way. It returns whether an answer
 // is to come.
-func (c *code) want(id event.FileID, m *event.Mapping, pids [2]uint32) bool {
+func (c *code) want(id event.FileID, m *event.Mapping, by Holders) bool {
 	if id == (event.FileID{}) || len(c.wanted) >= maxFileRequests {
 		return false
 	}
@@ -111,7 +118,7 @@ func (c *code) want(id event.FileID, m *event.Mapping, pids [2]uint32) bool {
 	if ok && isPlaced && !m.File.Recorded() {
 		return false
 	}
-	r := FileRequest{ID: id, PIDs: pids, Mapping: *m, Placed: isPlaced && !m.File.Recorded()}
+	r := FileRequest{ID: id, Holders: by, Mapping: *m, Placed: isPlaced && !m.File.Recorded()}
 	if m.File.Recorded() {
 		id = m.ID()
 		r.ID = id
@@ -124,8 +131,10 @@ func (c *code) want(id event.FileID, m *event.Mapping, pids [2]uint32) bool {
 	return true
 }
 
-// processes are those that may show the files of a life.
-func processes(life *process.Life) [2]uint32 { return [2]uint32{life.Proc.PID, life.Parent.PID} }
+// holders are those that may show the files of a life.
+func holders(life *process.Life) Holders {
+	return Holders{[2]uint32{life.Proc.PID, life.Parent.PID}, life.Cgroup}
+}
 
 func (c *code) requests(n int) []FileRequest {
 	n = min(n, len(c.queue))

@@ -25,16 +25,16 @@ var life = &process.Life{Proc: event.ProcID{PID: 7}, Parent: event.ProcID{PID: 3
 func TestAFileIsReadOnceByItsBuildID(t *testing.T) {
 	c := newCode(1 << 20)
 	m := &event.Mapping{Start: 1, End: 2, Path: "/x", BuildID: "abc"}
-	c.want(c.id(m), m, processes(life))
-	c.want(c.id(m), m, processes(life))
-	require.Equal(t, []FileRequest{{ID: event.FileID{BuildID: "abc"}, PIDs: [2]uint32{7, 3}, Mapping: *m}}, c.requests(9))
+	c.want(c.id(m), m, holders(life))
+	c.want(c.id(m), m, holders(life))
+	require.Equal(t, []FileRequest{{ID: event.FileID{BuildID: "abc"}, Holders: Holders{PIDs: [2]uint32{7, 3}}, Mapping: *m}}, c.requests(9))
 	require.Nil(t, c.file(m))
 	one := file("one")
 	c.loaded(FileAnswer{ID: m.ID(), Content: event.File{Inode: 1, ChangeTime: 1}, File: one})
 	require.Same(t, one, c.file(m))
-	c.want(c.id(m), m, processes(life))
+	c.want(c.id(m), m, holders(life))
 	require.Empty(t, c.requests(9))
-	c.want(event.FileID{}, &event.Mapping{Path: "[vdso]"}, processes(life))
+	c.want(event.FileID{}, &event.Mapping{Path: "[vdso]"}, holders(life))
 	require.Empty(t, c.requests(9))
 }
 
@@ -45,7 +45,7 @@ func TestAFileThatIsChangedInPlaceIsReadAgain(t *testing.T) {
 	m := &event.Mapping{Path: "/x", File: event.File{Device: 1, Inode: 2, Generation: 3}}
 	ask := func() FileRequest {
 		t.Helper()
-		c.want(c.id(m), m, processes(life))
+		c.want(c.id(m), m, holders(life))
 		requests := c.requests(9)
 		require.Len(t, requests, 1)
 		return requests[0]

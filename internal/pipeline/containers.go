@@ -26,7 +26,7 @@ func newContainers() *containers {
 // want asks for a group when it comes up first: its processes may be gone soon,
 // and the group with them.
 func (c *containers) want(group event.CgroupID) {
-	if group == 0 {
+	if group == (event.CgroupID{}) {
 		return
 	}
 	if _, ok := c.ids[group]; ok {

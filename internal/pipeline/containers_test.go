@@ -30,12 +30,12 @@ func TestTheContainerOfAGroup(t *testing.T) {
 	s := sample(1500*ms, 7)
 	p.Batch(&event.Batch{
 		Samples:   []event.Sample{s},
-		Lifecycle: []event.Lifecycle{{Kind: event.Fork, KTime: 1400 * ms, Proc: s.Proc, Cgroup: 5}},
+		Lifecycle: []event.Lifecycle{{Kind: event.Fork, KTime: 1400 * ms, Proc: s.Proc, Cgroup: event.CgroupID{Unified: 5}}},
 	})
-	require.Equal(t, []event.CgroupID{5}, p.GroupRequests(9))
-	p.Batch(&event.Batch{Lifecycle: []event.Lifecycle{{Kind: event.Exec, KTime: 1410 * ms, Proc: s.Proc, Cgroup: 5}}})
+	require.Equal(t, []event.CgroupID{{Unified: 5}}, p.GroupRequests(9))
+	p.Batch(&event.Batch{Lifecycle: []event.Lifecycle{{Kind: event.Exec, KTime: 1410 * ms, Proc: s.Proc, Cgroup: event.CgroupID{Unified: 5}}}})
 	require.Empty(t, p.GroupRequests(9), "it was asked for")
-	p.GroupFound(5, "c5")
+	p.GroupFound(event.CgroupID{Unified: 5}, "c5")
 	closed := p.Complete(2000 * ms)
 	require.Len(t, closed, 1)
 	require.Equal(t, "c5", containerOf(t, closed[0]))
@@ -48,14 +48,14 @@ func TestAnAnswerAfterTheEviction(t *testing.T) {
 	p.Batch(&event.Batch{
 		Samples: []event.Sample{s},
 		Lifecycle: []event.Lifecycle{
-			{Kind: event.Fork, KTime: 1400 * ms, Proc: s.Proc, Cgroup: 5},
-			{Kind: event.Exit, KTime: 1510 * ms, Proc: s.Proc, Cgroup: 5},
-			{Kind: event.Free, KTime: 1520 * ms, Proc: s.Proc, Cgroup: 5},
+			{Kind: event.Fork, KTime: 1400 * ms, Proc: s.Proc, Cgroup: event.CgroupID{Unified: 5}},
+			{Kind: event.Exit, KTime: 1510 * ms, Proc: s.Proc, Cgroup: event.CgroupID{Unified: 5}},
+			{Kind: event.Free, KTime: 1520 * ms, Proc: s.Proc, Cgroup: event.CgroupID{Unified: 5}},
 		},
 	})
 	require.Empty(t, p.Complete(1600*ms))
 	require.Len(t, p.Freed(), 1)
-	p.GroupFound(5, "c5")
+	p.GroupFound(event.CgroupID{Unified: 5}, "c5")
 	require.Equal(t, "c5", containerOf(t, p.Complete(2000 * ms)[0]))
 }
 
@@ -66,9 +66,9 @@ func TestTheGroupKnowsBetterThanTheImage(t *testing.T) {
 		s := sample(1500*ms, 7)
 		p.Batch(&event.Batch{
 			Samples:   []event.Sample{s},
-			Lifecycle: []event.Lifecycle{{Kind: event.Fork, KTime: 1400 * ms, Proc: s.Proc, Cgroup: 5}},
+			Lifecycle: []event.Lifecycle{{Kind: event.Fork, KTime: 1400 * ms, Proc: s.Proc, Cgroup: event.CgroupID{Unified: 5}}},
 		})
-		p.GroupFound(5, id)
+		p.GroupFound(event.CgroupID{Unified: 5}, id)
 		for _, r := range p.Requests(9) {
 			p.Answer(process.Answer{
 				Request: r, From: 1600 * ms, To: 1610 * ms, StartTick: uint64(s.Proc.Start) / 10_000_000,
@@ -82,13 +82,13 @@ func TestTheGroupKnowsBetterThanTheImage(t *testing.T) {
 
 func TestGroupsAreBounded(t *testing.T) {
 	c := newContainers()
-	c.want(0)
+	c.want(event.CgroupID{})
 	require.Empty(t, c.requests(9), "no group")
 	for i := range 3 * maxGroups {
-		c.want(event.CgroupID(i + 1))
+		c.want(event.CgroupID{Legacy: uint64(i + 1)})
 		require.LessOrEqual(t, len(c.ids), maxGroups)
 		require.Len(t, c.requests(9), 1)
 	}
-	c.found(1, "")
-	require.NotContains(t, c.ids, event.CgroupID(1))
+	c.found(event.CgroupID{Legacy: 1}, "")
+	require.NotContains(t, c.ids, event.CgroupID{Legacy: 1})
 }

@@ -22,15 +22,22 @@ type newborns struct {
 }
 
 type newborn struct {
-	parent  uint32
+	by      Holders
 	sampled bool
 	mapped  []event.Mapping // until it is sampled
 }
 
 func (n *newborns) observe(b *event.Batch) {
 	for i := range b.Lifecycle {
-		if e := &b.Lifecycle[i]; e.Kind == event.Fork && len(n.born) < maxNewborns {
-			n.born[e.Proc.PID] = &newborn{parent: e.Parent.PID}
+		switch e := &b.Lifecycle[i]; e.Kind {
+		case event.Fork:
+			if len(n.born) < maxNewborns {
+				n.born[e.Proc.PID] = &newborn{by: Holders{[2]uint32{e.Proc.PID, e.Parent.PID}, e.Cgroup}}
+			}
+		case event.Exec: // a container begins in the group of who starts it
+			if p := n.born[e.Proc.PID]; p != nil {
+				p.by.Group = e.Cgroup
+			}
 		}
 	}
 	if len(n.born) == 0 {
@@ -41,25 +48,24 @@ func (n *newborns) observe(b *event.Batch) {
 		switch p := n.born[m.PID]; {
 		case p == nil:
 		case p.sampled:
-			n.want(m.PID, p, &m.Mapping)
+			n.want(p, &m.Mapping)
 		case len(p.mapped) < maxNewbornFiles:
 			p.mapped = append(p.mapped, m.Mapping)
 		}
 	}
 	for i := range b.Samples {
-		pid := b.Samples[i].Proc.PID
-		if p := n.born[pid]; p != nil && !p.sampled {
+		if p := n.born[b.Samples[i].Proc.PID]; p != nil && !p.sampled {
 			p.sampled = true
 			for k := range p.mapped {
-				n.want(pid, p, &p.mapped[k])
+				n.want(p, &p.mapped[k])
 			}
 			p.mapped = nil
 		}
 	}
 }
 
-func (n *newborns) want(pid uint32, p *newborn, m *event.Mapping) {
-	n.code.want(n.code.id(m), m, [2]uint32{pid, p.parent})
+func (n *newborns) want(p *newborn, m *event.Mapping) {
+	n.code.want(n.code.id(m), m, p.by)
 }
 
 // complete ends the time ahead of a completion.

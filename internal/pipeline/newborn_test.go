@@ -15,9 +15,10 @@ import (
 // buffers tell of them.
 func TestFilesOfTheNewbornAreAskedForAtOnce(t *testing.T) {
 	fork := event.Lifecycle{Kind: event.Fork, KTime: 1010 * ms, Proc: event.ProcID{PID: 7, Start: 7}, Parent: event.ProcID{PID: 3}}
+	exec := event.Lifecycle{Kind: event.Exec, KTime: 1015 * ms, Proc: fork.Proc, Cgroup: event.CgroupID{Unified: 5}}
 	for name, batches := range map[string][]*event.Batch{
-		"mapped first":  {{Lifecycle: []event.Lifecycle{fork}}, {Mapped: []event.Mapped{mappedAt(1020*ms, 0x1000, 0x2000, "/x")}}, batch(sample(1030*ms, 7))},
-		"sampled first": {{Lifecycle: []event.Lifecycle{fork}}, batch(sample(1030*ms, 7)), {Mapped: []event.Mapped{mappedAt(1020*ms, 0x1000, 0x2000, "/x")}}},
+		"mapped first":  {{Lifecycle: []event.Lifecycle{fork, exec}}, {Mapped: []event.Mapped{mappedAt(1020*ms, 0x1000, 0x2000, "/x")}}, batch(sample(1030*ms, 7))},
+		"sampled first": {{Lifecycle: []event.Lifecycle{fork, exec}}, batch(sample(1030*ms, 7)), {Mapped: []event.Mapped{mappedAt(1020*ms, 0x1000, 0x2000, "/x")}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPipeline()
@@ -28,7 +29,7 @@ func TestFilesOfTheNewbornAreAskedForAtOnce(t *testing.T) {
 			requests := p.FileRequests(9)
 			require.Len(t, requests, 1)
 			require.Equal(t, "/x", requests[0].Mapping.Path)
-			require.Equal(t, [2]uint32{7, 3}, requests[0].PIDs)
+			require.Equal(t, Holders{[2]uint32{7, 3}, event.CgroupID{Unified: 5}}, requests[0].Holders)
 		})
 	}
 	// Files of who is not sampled, or has lived for a while, can wait.

@@ -89,7 +89,7 @@ func TestNamesAloneSayNothingOfTables(t *testing.T) {
 	c := newCode(1 << 20)
 	m := &event.Mapping{Start: 0x10000, End: 0x20000, Path: "/bin/x", BuildID: "x"}
 	c.tables.put(m.ID(), &placed{pieces: []unwind.Piece{{First: 1}}})
-	require.True(t, c.want(m.ID(), m, processes(life)))
+	require.True(t, c.want(m.ID(), m, holders(life)))
 	require.True(t, c.requests(1)[0].Placed)
 	c.tables.sweep(true)
 	c.loaded(FileAnswer{ID: m.ID(), File: file("x")})

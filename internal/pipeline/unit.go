@@ -89,7 +89,7 @@ func (c *code) wantIndex(m *mapped) {
 
 // unitRequest is one for nothing yet.
 func (c *code) unitRequest(id event.FileID, m *mapped) UnitRequest {
-	r := UnitRequest{FileRequest: FileRequest{ID: id, PIDs: m.pids, Mapping: *m.Mapping}}
+	r := UnitRequest{FileRequest: FileRequest{ID: id, Holders: m.by, Mapping: *m.Mapping}}
 	if id.BuildID == "" {
 		r.Known = c.contents[m.File]
 	}

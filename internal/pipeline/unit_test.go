@@ -197,7 +197,7 @@ func TestAFileThatExceedsTheCache(t *testing.T) {
 	program := buildInlined(t)
 	c := newCode(program.file.Bytes())
 	m := &event.Mapping{Start: 1, End: 2, Path: "/x", BuildID: "abc"}
-	c.want(c.id(m), m, processes(life))
+	c.want(c.id(m), m, holders(life))
 	c.loaded(FileAnswer{ID: m.ID(), File: program.file})
 	kept := c.file(m)
 	require.NotNil(t, kept)

@@ -153,7 +153,7 @@ func (w *walk) await(id event.FileID, m *event.Mapping, life *process.Life, agai
 	switch {
 	case id == (event.FileID{}):
 		return true
-	case absent && !again, !w.code.want(id, m, processes(life)):
+	case absent && !again, !w.code.want(id, m, holders(life)):
 		w.lacking[life] = struct{}{}
 		return true
 	case w.waiting[id] == nil:

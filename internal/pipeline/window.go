@@ -55,7 +55,7 @@ type binaryKey struct {
 type mapped struct {
 	*event.Mapping
 	life *process.Life // of memory without a name
-	pids [2]uint32     // of processes that may show the file
+	by   Holders
 }
 
 type unplaced struct {
@@ -134,9 +134,9 @@ func (w *window) binary(m *event.Mapping, life *process.Life) profile.BinaryID {
 	id, ok := w.numbers[key]
 	if !ok {
 		id = firstMapped + profile.BinaryID(len(w.mapped))
-		w.mapped = append(w.mapped, mapped{m, key.life, processes(life)})
+		w.mapped = append(w.mapped, mapped{m, key.life, holders(life)})
 		w.numbers[key] = id
-		w.code.want(key.file, m, processes(life))
+		w.code.want(key.file, m, holders(life))
 	}
 	w.known[m] = id
 	return id

@@ -16,7 +16,7 @@ import (
 func TestAWindowThatWaitsIsNotForgotten(t *testing.T) {
 	p, r := startMaker(t)
 	p.PerfMapRead(says(r, 1160*ms, 1170*ms, "made"))
-	p.code.want(event.FileID{BuildID: "slow"}, &event.Mapping{BuildID: "slow"}, [2]uint32{7})
+	p.code.want(event.FileID{BuildID: "slow"}, &event.Mapping{BuildID: "slow"}, Holders{PIDs: [2]uint32{7}})
 	p.Batch(&event.Batch{Lifecycle: []event.Lifecycle{
 		{Kind: event.Exit, KTime: 1980 * ms, Proc: maker}, {Kind: event.Free, KTime: 1990 * ms, Proc: maker},
 	}})

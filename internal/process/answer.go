@@ -90,7 +90,7 @@ func (t *Table) judge(in *instance, a *Answer) outcome {
 	l.see(a.Image, a.From, a.To)
 	memory := t.change(l)
 	t.stats.MappedRefused += uint64(memory.take(a.Mappings, a.end(), a.From, a.To, l.fed))
-	memory.executable = cmp.Or(a.Image.Executable, memory.executable)
+	memory.executable = cmp.Or(memory.executable, a.Image.Executable)
 	return accepted
 }
 

@@ -66,13 +66,14 @@ func (l *Life) Image() *Image {
 
 // Executable is the path of what this life executes, or "". It is known more often
 // than Image: the first mapping of an image tells, and a fork executes the file of
-// its parent, also when the parent was read only after the fork.
+// its parent, also when the parent was read only after the fork. What the mapping tells
+// goes first: below a changed root /proc shows another path, that from outside.
 func (l *Life) Executable() string {
-	if l.sight != nil && l.sight.image != nil && l.sight.image.Executable != "" {
-		return l.sight.image.Executable
-	}
-	if l.memory != nil {
+	if l.memory != nil && l.memory.executable != "" {
 		return l.memory.executable
+	}
+	if l.sight != nil && l.sight.image != nil {
+		return l.sight.image.Executable
 	}
 	return ""
 }

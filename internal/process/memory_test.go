@@ -78,6 +78,20 @@ func TestAMappingOfWhoHadThePIDBeforeTheScan(t *testing.T) {
 	require.Empty(t, at(tab.Attribute(hit(22*us, next, 0)), 15, 22*us))
 }
 
+// Below a changed root /proc shows where the program is from outside.
+func TestThePathIsThatOfTheMapping(t *testing.T) {
+	tab := New(Settings{ReadAll: true})
+	tab.ObserveMapped([]event.Mapped{mapped(12*us, a.PID, 10, 20, "/bin/x")})
+	round(tab, 20*us, fork(10*us, a, no, 0), event.Lifecycle{Kind: event.Exec, KTime: 11 * us, Proc: a, Generation: 1})
+	tab.Attribute(hit(13*us, a, 1))
+	require.Len(t, tab.Requests(9), 1)
+	tab.Answer(saw(21*us, 22*us, a, 1, "/root/bin/x"))
+	round(tab, 30*us)
+	l := tab.Attribute(hit(25*us, a, 1))
+	require.Equal(t, "/root/bin/x", l.Image().Executable)
+	require.Equal(t, "/bin/x", l.Executable())
+}
+
 // Records that were lost leave doubt: what is known is read again.
 func TestDoubt(t *testing.T) {
 	tab := New(Settings{ReadInterval: 1})

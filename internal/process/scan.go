@@ -49,7 +49,7 @@ func (t *Table) scan(task *Task, to event.KTime) {
 	if l.Comm == (event.Comm{}) {
 		l.Comm = task.Comm
 	}
-	if l.Cgroup == 0 {
+	if l.Cgroup == (event.CgroupID{}) {
 		l.Cgroup = task.Cgroup
 	}
 	t.want(in, l)

@@ -5,6 +5,9 @@ package procfs
 
 import (
 	"bytes"
+	"cmp"
+	"strconv"
+	"unicode/utf8"
 )
 
 // containerIDLen is the length of a container ID in Docker, containerd, CRI-O
@@ -41,14 +44,58 @@ func parseCgroup(b []byte) string {
 // containerOf returns the innermost container ID in a cgroup path. Inside a
 // container there may be cgroups of its own making (init.scope), or containers.
 func containerOf(path []byte) string {
+	var below []byte
 	for len(path) > 0 {
 		i := bytes.LastIndexByte(path, '/')
-		if id := containerID(path[i+1:]); id != "" {
+		part := path[i+1:]
+		if id := cmp.Or(containerID(part), machine(part, below)); id != "" {
 			return id
 		}
-		path = path[:max(i, 0)]
+		path, below = path[:max(i, 0)], part
 	}
 	return ""
+}
+
+// machine returns the name of a container of systemd-nspawn, which is its ID. It has a
+// part of a cgroup path and the part below:
+//
+//	systemd-nspawn@<name>.service/payload  started as a service; without payload in
+//	                                       hierarchies of version 1
+//	machine-<name>.scope/payload           started from a shell
+//
+// What supervises it is outside of it. Virtual machines have no payload.
+func machine(part, below []byte) string {
+	if name, ok := between(part, "systemd-nspawn@", ".service"); ok && string(below) != "supervisor" {
+		return unescape(name)
+	}
+	if name, ok := between(part, "machine-", ".scope"); ok && string(below) == "payload" {
+		return unescape(name)
+	}
+	return ""
+}
+
+func between(part []byte, prefix, suffix string) ([]byte, bool) {
+	rest, begins := bytes.CutPrefix(part, []byte(prefix))
+	rest, ends := bytes.CutSuffix(rest, []byte(suffix))
+	return rest, begins && ends
+}
+
+// unescape turns what systemd writes as \x2d into what it stands for (systemd.unit(5)).
+func unescape(name []byte) string {
+	var out []byte
+	for len(name) > 0 {
+		if hex, ok := bytes.CutPrefix(name, []byte(`\x`)); ok && len(hex) >= 2 {
+			if c, err := strconv.ParseUint(string(hex[:2]), 16, 8); err == nil {
+				out, name = append(out, byte(c)), hex[2:]
+				continue
+			}
+		}
+		out, name = append(out, name[0]), name[1:]
+	}
+	if !utf8.Valid(out) {
+		return "" // no machine is called so
+	}
+	return string(out)
 }
 
 // containerID returns the ID in one part of a cgroup path:

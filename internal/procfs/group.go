@@ -6,6 +6,7 @@
 package procfs
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -18,32 +19,58 @@ import (
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 )
 
-// groups is the root of the control groups of version 2, or -1.
-type groups int
+// hierarchy is the root of a hierarchy of control groups, or -1.
+type hierarchy int
 
-// openGroups opens the hierarchy where distributions mount it, alone or beside
-// those of version 1. Without it processes are asked for their groups.
-func openGroups(rootPath string) groups {
-	for _, path := range []string{"sys/fs/cgroup", "sys/fs/cgroup/unified"} {
-		fd, err := openat(unix.AT_FDCWD, filepath.Join(rootPath, path), unix.O_RDONLY|unix.O_DIRECTORY)
-		if err != nil {
-			continue
-		}
-		var s unix.Statfs_t
-		err = retry(func() error { return unix.Fstatfs(fd, &s) })
-		if err == nil && s.Type == unix.CGROUP2_SUPER_MAGIC {
-			return groups(fd)
-		}
-		unix.Close(fd)
-	}
-	return -1
+// groups are the hierarchies by which processes are found: that of version 2, and one
+// of version 1 where there are some, with its controller.
+type groups struct {
+	unified, legacy hierarchy
+	controller      string
 }
 
-func (g groups) close() error {
-	if g < 0 {
+// controllers are those of version 1 by which groups are told, the first that there is:
+// container runtimes make a group in each of them.
+var controllers = []string{"memory", "pids", "cpu", "devices", "freezer"}
+
+// openGroups opens the hierarchies where distributions mount them. Without any,
+// processes are asked for their groups.
+func openGroups(rootPath string) groups {
+	at := filepath.Join(rootPath, "sys/fs/cgroup")
+	g := groups{openHierarchy(at, unix.CGROUP2_SUPER_MAGIC), -1, ""}
+	if g.unified >= 0 {
+		return g
+	}
+	g.unified = openHierarchy(filepath.Join(at, "unified"), unix.CGROUP2_SUPER_MAGIC)
+	for _, c := range controllers {
+		if g.legacy = openHierarchy(filepath.Join(at, c), unix.CGROUP_SUPER_MAGIC); g.legacy >= 0 {
+			g.controller = c
+			break
+		}
+	}
+	return g
+}
+
+func openHierarchy(path string, magic int64) hierarchy {
+	fd, err := openat(unix.AT_FDCWD, path, unix.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		return -1
+	}
+	var s unix.Statfs_t
+	if err := retry(func() error { return unix.Fstatfs(fd, &s) }); err != nil || s.Type != magic {
+		unix.Close(fd)
+		return -1
+	}
+	return hierarchy(fd)
+}
+
+func (g groups) close() error { return errors.Join(g.unified.close(), g.legacy.close()) }
+
+func (h hierarchy) close() error {
+	if h < 0 {
 		return nil
 	}
-	return unix.Close(int(g))
+	return unix.Close(int(h))
 }
 
 // fileidKernfs is the kind of file handle that holds an id and nothing else
@@ -51,35 +78,22 @@ func (g groups) close() error {
 const fileidKernfs = 0xfe
 
 // open opens the directory of a group.
-func (g groups) open(id event.CgroupID) (fd int, err error) {
-	if g < 0 {
-		return -1, errors.New("no hierarchy of version 2 is mounted")
-	}
-	handle := unix.NewFileHandle(fileidKernfs, binary.NativeEndian.AppendUint64(nil, uint64(id)))
+func (h hierarchy) open(id uint64) (fd int, err error) {
+	handle := unix.NewFileHandle(fileidKernfs, binary.NativeEndian.AppendUint64(nil, id))
 	err = retry(func() (err error) {
-		fd, err = unix.OpenByHandleAt(int(g), handle, unix.O_PATH|unix.O_CLOEXEC)
+		fd, err = unix.OpenByHandleAt(int(h), handle, unix.O_PATH|unix.O_CLOEXEC)
 		return err
 	})
 	return fd, err
 }
 
-// TellsContainers reports whether Container knows the containers of all processes:
-// there is no other hierarchy, and we may look groups up.
-func (r *Reader) TellsContainers() bool {
-	fd, err := openat(unix.AT_FDCWD, filepath.Join(r.root, "sys/fs/cgroup"), unix.O_RDONLY|unix.O_DIRECTORY)
-	if err != nil {
-		return false
-	}
-	defer unix.Close(fd)
-	var s unix.Statfs_t
-	if err := retry(func() error { return unix.Fstatfs(fd, &s) }); err != nil || s.Type != unix.CGROUP2_SUPER_MAGIC {
-		return false
-	}
+// opens reports whether we may look groups up.
+func (h hierarchy) opens() bool {
 	var own unix.Stat_t
-	if err := unix.Fstat(fd, &own); err != nil {
+	if h < 0 || unix.Fstat(int(h), &own) != nil {
 		return false
 	}
-	group, err := r.groups.open(event.CgroupID(own.Ino)) // kernfs: an inode's number is its id
+	group, err := h.open(own.Ino) // kernfs: an inode's number is its id
 	if err != nil {
 		return false
 	}
@@ -87,21 +101,101 @@ func (r *Reader) TellsContainers() bool {
 	return true
 }
 
+// LegacyController is the controller in whose hierarchy of version 1 groups are looked
+// up, "" if there is none.
+func (r *Reader) LegacyController() string { return r.groups.controller }
+
+// TellsContainers reports whether Container knows the containers of all processes: we
+// may look groups up, where there are controllers of version 1 in the hierarchy of one.
+func (r *Reader) TellsContainers() bool {
+	if r.groups.controller != "" {
+		return r.groups.legacy.opens() && (r.groups.unified < 0 || r.groups.unified.opens())
+	}
+	return r.groups.unified.opens()
+}
+
 // Container returns the ID of the innermost container that the control group is
 // of, "" if of none. No process of it need exist, but the group must. It needs
-// CAP_DAC_READ_SEARCH.
+// CAP_DAC_READ_SEARCH. As in /proc, the hierarchy of version 2 is asked first.
 func (r *Reader) Container(id event.CgroupID) (string, error) {
-	fd, err := r.groups.open(id)
-	if err != nil {
-		return "", fmt.Errorf("control group %d: %w", id, err)
+	container, fd, err := r.containerGroup(id)
+	if fd >= 0 {
+		unix.Close(fd)
 	}
-	defer unix.Close(fd)
-	root, rootErr := r.pathOf(int(r.groups))
+	return container, err
+}
+
+var errNoHierarchy = errors.New("no hierarchy is mounted that has the control group")
+
+// containerGroup returns the directory of the group that tells the container, too; -1 if
+// there is none.
+func (r *Reader) containerGroup(id event.CgroupID) (container string, fd int, err error) {
+	var errs []error
+	for _, g := range []struct {
+		hierarchy
+		id uint64
+	}{{r.groups.unified, id.Unified}, {r.groups.legacy, id.Legacy}} {
+		if g.hierarchy < 0 || g.id == 0 {
+			continue
+		}
+		container, fd, err := r.containerIn(g.hierarchy, g.id)
+		if container != "" {
+			return container, fd, nil
+		}
+		errs = append(errs, err)
+	}
+	if errs == nil {
+		return "", -1, errNoHierarchy
+	}
+	return "", -1, errors.Join(errs...)
+}
+
+func (r *Reader) containerIn(h hierarchy, id uint64) (container string, fd int, err error) {
+	fd, err = h.open(id)
+	if err != nil {
+		return "", -1, fmt.Errorf("control group %d: %w", id, err)
+	}
+	root, rootErr := r.pathOf(int(h))
 	path, err := r.pathOf(fd)
 	if err := errors.Join(rootErr, err); err != nil {
-		return "", fmt.Errorf("control group %d: %w", id, err)
+		unix.Close(fd)
+		return "", -1, fmt.Errorf("control group %d: %w", id, err)
 	}
-	return containerOf([]byte(strings.TrimPrefix(path, root))), nil
+	if container = containerOf([]byte(strings.TrimPrefix(path, root))); container == "" {
+		unix.Close(fd)
+		return "", -1, nil
+	}
+	return container, fd, nil
+}
+
+// maxMembers bounds the processes of a group that are looked at.
+const maxMembers = 16
+
+// Members are some processes of the container that a control group is of, which see the
+// same files. None if it is of no container.
+func (r *Reader) Members(id event.CgroupID) []uint32 {
+	_, fd, _ := r.containerGroup(id)
+	if fd < 0 {
+		return nil
+	}
+	defer unix.Close(fd)
+	var buf [maxMembers * len("4194304\n")]byte
+	text, err := handle(fd).head("cgroup.procs", buf[:])
+	if err != nil {
+		return nil
+	}
+	return parsePIDs(text)
+}
+
+// parsePIDs reads PIDs, one a line. What was cut off is left out.
+func parsePIDs(text []byte) (pids []uint32) {
+	for line := range bytes.Lines(text) {
+		pid, err := strconv.ParseUint(string(bytes.TrimSuffix(line, []byte("\n"))), 10, 32)
+		if err == nil && pid != 0 && bytes.HasSuffix(line, []byte("\n")) && len(pids) < maxMembers {
+			pids = append(pids, uint32(pid)) // 0 is one that our PID namespace does not show
+		}
+	}
+	return pids
 }
 
 // pathOf returns the path of an open file.

@@ -20,48 +20,109 @@ import (
 )
 
 // group makes a control group and returns its id, which is its inode number.
-func group(t *testing.T, path string) event.CgroupID {
+func group(t *testing.T, path string) uint64 {
 	t.Helper()
 	require.NoError(t, os.Mkdir(path, 0o755))
 	t.Cleanup(func() { _ = os.Remove(path) })
 	var s unix.Stat_t
 	require.NoError(t, unix.Stat(path, &s))
-	return event.CgroupID(s.Ino)
+	return s.Ino
+}
+
+// hierarchies are those that this host has, with what makes an id of theirs.
+func hierarchies(t *testing.T, r *Reader) map[string]func(uint64) event.CgroupID {
+	t.Helper()
+	out := map[string]func(uint64) event.CgroupID{}
+	for h, id := range map[hierarchy]func(uint64) event.CgroupID{
+		r.groups.unified: func(n uint64) event.CgroupID { return event.CgroupID{Unified: n} },
+		r.groups.legacy:  func(n uint64) event.CgroupID { return event.CgroupID{Unified: 1, Legacy: n} },
+	} {
+		if h < 0 {
+			continue
+		}
+		root, err := r.pathOf(int(h))
+		require.NoError(t, err)
+		out[root] = id
+	}
+	require.NotEmpty(t, out, "no control groups are mounted")
+	return out
 }
 
 func TestContainerOfAGroup(t *testing.T) {
 	roottest.Need(t)
 	r := newReader(t)
-	root, err := r.pathOf(int(r.groups))
-	require.NoError(t, err, "no cgroup2 is mounted")
+	require.True(t, r.TellsContainers())
 	id := strings.Repeat("d", 64)
-	plain := filepath.Join(root, fmt.Sprintf("procfs-test-%d", os.Getpid()))
-	scope := filepath.Join(plain, "docker-"+id+".scope")
-	for _, tt := range []struct {
-		path, want string
-	}{
-		{plain, ""},
-		{scope, id},
-		{filepath.Join(scope, "init.scope"), id},
-	} {
-		found, err := r.Container(group(t, tt.path))
+	for root, of := range hierarchies(t, r) {
+		plain := filepath.Join(root, fmt.Sprintf("procfs-test-%d", os.Getpid()))
+		scope := filepath.Join(plain, "docker-"+id+".scope")
+		nspawn := filepath.Join(plain, "systemd-nspawn@box.service")
+		for _, tt := range []struct {
+			path, want string
+		}{
+			{plain, ""},
+			{scope, id},
+			{filepath.Join(scope, "init.scope"), id},
+			{nspawn, "box"},
+			{filepath.Join(nspawn, "payload"), "box"},
+			{filepath.Join(nspawn, "supervisor"), ""},
+		} {
+			found, err := r.Container(of(group(t, tt.path)))
+			require.NoError(t, err)
+			require.Equal(t, tt.want, found, tt.path)
+		}
+		gone := of(group(t, filepath.Join(scope, "gone")))
+		require.NoError(t, os.Remove(filepath.Join(scope, "gone")))
+		_, err := r.Container(gone)
+		require.ErrorIs(t, err, unix.ESTALE)
+		_, err = r.Container(of(1 << 60))
+		require.ErrorIs(t, err, unix.ESTALE)
+		found, err := r.Container(of(1))
 		require.NoError(t, err)
-		require.Equal(t, tt.want, found, tt.path)
+		require.Empty(t, found, "the root")
 	}
-	gone := group(t, filepath.Join(scope, "gone"))
-	require.NoError(t, os.Remove(filepath.Join(scope, "gone")))
-	_, err = r.Container(gone)
-	require.ErrorIs(t, err, unix.ESTALE)
-	_, err = r.Container(1 << 60)
-	require.ErrorIs(t, err, unix.ESTALE)
-	found, err := r.Container(1)
-	require.NoError(t, err)
-	require.Empty(t, found, "the root")
+}
+
+func TestMembersOfAContainer(t *testing.T) {
+	roottest.Need(t)
+	r := newReader(t)
+	for root, of := range hierarchies(t, r) {
+		plain := filepath.Join(root, fmt.Sprintf("procfs-test-%d", os.Getpid()))
+		scope := filepath.Join(plain, "docker-"+strings.Repeat("d", 64)+".scope")
+		outside, inside := of(group(t, plain)), of(group(t, scope))
+		require.Empty(t, r.Members(inside))
+		for _, path := range []string{plain, scope} {
+			c := start(t, "/proc/self/exe")
+			require.NoError(t, os.WriteFile(filepath.Join(path, "cgroup.procs"), []byte(fmt.Sprint(c.pid)), 0))
+			if path == scope {
+				require.Equal(t, []uint32{c.pid}, r.Members(inside))
+			}
+			t.Cleanup(func() {
+				require.NoError(t, os.WriteFile(filepath.Join(root, "cgroup.procs"), []byte(fmt.Sprint(c.pid)), 0))
+			})
+		}
+		require.Empty(t, r.Members(outside), "what is of no container sees the host's files")
+	}
+}
+
+func TestParsePIDs(t *testing.T) {
+	require.Equal(t, []uint32{7, 8}, parsePIDs([]byte("7\n0\n8\n99999999999\nx\n9")))
+	require.Len(t, parsePIDs([]byte(strings.Repeat("7\n", 99))), maxMembers)
+}
+
+func TestHierarchiesOfAHost(t *testing.T) {
+	for _, name := range []string{"sys/fs/cgroup", "sys/fs/cgroup/unified", "sys/fs/cgroup/memory"} {
+		root := t.TempDir()
+		require.NoError(t, os.MkdirAll(filepath.Join(root, name), 0o755))
+		require.Equal(t, groups{-1, -1, ""}, openGroups(root), "directories are no hierarchies")
+	}
 }
 
 func TestWithoutGroups(t *testing.T) {
 	r := &Reader{groups: openGroups(t.TempDir())}
-	_, err := r.Container(1)
-	require.ErrorContains(t, err, "no hierarchy of version 2 is mounted")
+	_, err := r.Container(event.CgroupID{Unified: 1, Legacy: 1})
+	require.ErrorIs(t, err, errNoHierarchy)
+	require.Empty(t, r.Members(event.CgroupID{Unified: 1, Legacy: 1}))
+	require.False(t, r.TellsContainers())
 	require.NoError(t, r.groups.close())
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -65,7 +66,17 @@ func TestParseCgroup(t *testing.T) {
 		"podman_systemd_inside":        first,
 		"podman_conmon":                "",
 		"podman_rootless":              first,
-		"nspawn":                       "",
+		"nspawn":                       "web",
+		"nspawn_scope":                 "my-box",
+		"nspawn_v1":                    "web",
+		"nspawn_supervisor":            "",
+		"nspawn_docker_inside":         first,
+		"virtual_machine":              "",
+		"docker_systemd_v1":            first,
+		"containerd_v1":                first,
+		"kubernetes_containerd_v1":     first,
+		"kubernetes_crio_v1":           first,
+		"podman_v1":                    first,
 		"short_id":                     "",
 		"upper_case":                   "",
 		"longer_hex":                   "",
@@ -163,8 +174,13 @@ func FuzzParseStat(f *testing.F) {
 func FuzzParseCgroup(f *testing.F) {
 	f.Add(fixture(f, "cgroup", "hybrid"))
 	f.Add(fixture(f, "cgroup", "kubernetes_containerd_colons"))
+	f.Add(fixture(f, "cgroup", "nspawn_scope"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if id := parseCgroup(b); id != "" && (len(id) != containerIDLen || !bytes.Contains(b, []byte(id))) {
+		id := parseCgroup(b)
+		if len(id) > len(b) || !utf8.ValidString(id) {
+			t.Fatalf("%q", id)
+		}
+		if len(id) == containerIDLen && !bytes.Contains(b, []byte(id)) && !bytes.Contains(b, []byte(`\x`)) {
 			t.Fatalf("%q", id)
 		}
 	})

@@ -28,8 +28,8 @@ type Process struct {
 	// Executable is the path of the program as the process' mount namespace has
 	// it. It is empty for kernel threads and zombies.
 	Executable string
-	// ContainerID is the innermost container's, 64 hex digits; empty outside of
-	// containers.
+	// ContainerID is the innermost container's, 64 hex digits or the name of one of
+	// systemd-nspawn; empty outside of containers.
 	ContainerID string
 	// CommandArgs and Environment are what was asked for and could be read.
 	CommandArgs []string

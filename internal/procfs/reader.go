@@ -45,7 +45,7 @@ func New(rootPath string, given Given) (*Reader, error) {
 	}
 	r := &Reader{root: rootPath, given: given, host: host, proc: fd}
 	r.buffers.New = func() any { return new([bufSize]byte) }
-	r.groups = -1
+	r.groups = groups{-1, -1, ""}
 	if err := r.check(); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s %w", path, err), r.Close())
 	}

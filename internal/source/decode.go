@@ -37,6 +37,7 @@ const (
 	atParentStart      = int(unsafe.Offsetof(bpf.ProfilerWireLifecycle{}.ParentStart))
 	atParentGeneration = int(unsafe.Offsetof(bpf.ProfilerWireLifecycle{}.ParentGeneration))
 	atCgroup           = int(unsafe.Offsetof(bpf.ProfilerWireLifecycle{}.Cgroup))
+	atLegacyCgroup     = int(unsafe.Offsetof(bpf.ProfilerWireLifecycle{}.LegacyCgroup))
 	atParentPID        = int(unsafe.Offsetof(bpf.ProfilerWireLifecycle{}.ParentPid))
 	atParentThreads    = int(unsafe.Offsetof(bpf.ProfilerWireLifecycle{}.ParentThreads))
 )
@@ -146,7 +147,7 @@ func decodeProc(record []byte) event.ProcID {
 }
 
 func decodeCgroup(record []byte) event.CgroupID {
-	return event.CgroupID(host.Uint64(record[atCgroup:]))
+	return event.CgroupID{Unified: host.Uint64(record[atCgroup:]), Legacy: host.Uint64(record[atLegacyCgroup:])}
 }
 
 func decodeComm(record []byte) event.Comm {

@@ -133,14 +133,14 @@ func TestCallersAreWhereTheirCallsAre(t *testing.T) {
 
 func TestDecodeLifecycle(t *testing.T) {
 	wire := bpf.ProfilerWireLifecycle{
-		Head: head(bpf.ProfilerWireKindKIND_FORK), ParentStart: 66, ParentGeneration: 77, ParentPid: 88, Cgroup: 99,
+		Head: head(bpf.ProfilerWireKindKIND_FORK), ParentStart: 66, ParentGeneration: 77, ParentPid: 88, Cgroup: 99, LegacyCgroup: 98,
 	}
 	record := bytesOf(&wire, unsafe.Sizeof(wire))
 	var b event.Batch
 	require.True(t, decode(record, 0, &b))
 	require.Equal(t, []event.Lifecycle{{
 		Kind: event.Fork, KTime: 11, Proc: event.ProcID{PID: 44, Start: 22}, Generation: 33,
-		Parent: event.ProcID{PID: 88, Start: 66}, ParentGeneration: 77, Cgroup: 99,
+		Parent: event.ProcID{PID: 88, Start: 66}, ParentGeneration: 77, Cgroup: event.CgroupID{Unified: 99, Legacy: 98},
 		Comm: event.Comm{'g', 'o'}, Worker: true,
 	}}, b.Lifecycle)
 	wire.Head.Kind = 99
@@ -148,10 +148,10 @@ func TestDecodeLifecycle(t *testing.T) {
 }
 
 func TestDecodeTask(t *testing.T) {
-	wire := bpf.ProfilerWireLifecycle{Head: head(0), Cgroup: 99}
+	wire := bpf.ProfilerWireLifecycle{Head: head(0), Cgroup: 99, LegacyCgroup: 98}
 	wire.Head.Exiting = 1
 	require.Equal(t, event.Task{
-		Proc: event.ProcID{PID: 44, Start: 22}, Generation: 33, Cgroup: 99,
+		Proc: event.ProcID{PID: 44, Start: 22}, Generation: 33, Cgroup: event.CgroupID{Unified: 99, Legacy: 98},
 		Comm: event.Comm{'g', 'o'}, Worker: true, Exiting: true,
 	}, decodeTask(bytesOf(&wire, unsafe.Sizeof(wire))))
 }

@@ -8,11 +8,13 @@ package source
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"runtime"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/rlimit"
 
@@ -60,11 +62,16 @@ func load(s Settings, possible, spare int) (*objects, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the kernel's version: %w", err)
 	}
+	controller, err := controllerID(s.LegacyController)
+	if err != nil {
+		return nil, err
+	}
 	for name, value := range map[string]any{
-		bpf.ProfilerVarWorkerFlags: workerFlags(version),
-		bpf.ProfilerVarSpareRing:   uint32(spare),
-		bpf.ProfilerVarCopyBudget:  uint32(s.CopiesPerSecond() / 8),
-		bpf.ProfilerVarKernelStack: kernelStack(),
+		bpf.ProfilerVarWorkerFlags:      workerFlags(version),
+		bpf.ProfilerVarSpareRing:        uint32(spare),
+		bpf.ProfilerVarCopyBudget:       uint32(s.CopiesPerSecond() / 8),
+		bpf.ProfilerVarKernelStack:      kernelStack(),
+		bpf.ProfilerVarLegacyController: controller,
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return nil, fmt.Errorf("set %s: %w", name, err)
@@ -104,6 +111,31 @@ func kernelStack() uint64 {
 	}
 	return size
 }
+
+// controllerID is the number that the running kernel gives a controller: its
+// <name>_cgrp_id in include/linux/cgroup_subsys.h, which depends on how it was built.
+func controllerID(name string) (uint32, error) {
+	if name == "" {
+		return noController, nil
+	}
+	kernel, err := btf.LoadKernelSpec()
+	if err != nil {
+		return 0, fmt.Errorf("read the kernel's types: %w", err)
+	}
+	var ids *btf.Enum
+	if err := kernel.TypeByName("cgroup_subsys_id", &ids); err != nil {
+		return 0, fmt.Errorf("find the kernel's controllers: %w", err)
+	}
+	for _, v := range ids.Values {
+		if v.Name == name+"_cgrp_id" {
+			return uint32(v.Value), nil
+		}
+	}
+	return 0, fmt.Errorf("the kernel has no controller %q", name)
+}
+
+// noController is NO_CONTROLLER in bpf/wire.h.
+const noController = math.MaxUint32
 
 // workerFlags are the PF_* bits in include/linux/sched.h of tasks that never run
 // user code. A version is coded as in KERNEL_VERSION.

@@ -21,6 +21,9 @@ type Settings struct {
 	PollInterval     time.Duration
 	// RingBufferSize is bytes per CPU, a power of two; 0 derives it.
 	RingBufferSize int
+	// LegacyController names the controller in whose hierarchy of version 1 control
+	// groups are told, too; "" if in none.
+	LegacyController string
 
 	// walkInParts takes the sampler of kernels without bpf_loop.
 	walkInParts bool

@@ -15,7 +15,8 @@
  *   vfork ( exec ... )  the same, on our memory until it is another program
  *   orphan ( ... )      the same in a grandchild whose parent is gone
  *   zombie MS ( ... )   the same, waited for that much later
- *   into DIR            further children of "at" begin in this cgroup
+ *   into DIR            further children of "at" begin in this cgroup, of version 2
+ *   join DIR            go there, of either version
  *   repeat N ( ... )
  *
  * Built for a fixed address of its own (-Ttext-segment), an address tells the
@@ -29,6 +30,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -316,6 +318,18 @@ static void do_into(struct script *s)
 		err(1, "%s", dir);
 }
 
+static void do_join(struct script *s)
+{
+	char path[4096];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/cgroup.procs", word(s));
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, "0", 1) != 1)
+		err(1, "%s", path);
+	close(fd);
+}
+
 static void do_repeat(struct script *s)
 {
 	long n = number(s);
@@ -331,6 +345,7 @@ static const struct {
 	{ "burn", do_burn }, { "sleep", do_sleep }, { "exec", do_exec }, { "texec", do_texec },
 	{ "leave", do_leave }, { "idlers", do_idlers }, { "fork", do_fork }, { "at", do_at },
 	{ "vfork", do_vfork }, { "orphan", do_orphan }, { "zombie", do_zombie }, { "into", do_into },
+	{ "join", do_join },
 	{ "repeat", do_repeat },
 };
 

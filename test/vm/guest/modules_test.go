@@ -122,7 +122,7 @@ func TestModulesAreNamed(t *testing.T) {
 func TestAModuleThatIsLoadedLater(t *testing.T) {
 	load(t, "libcrc32c")
 	load(t, "xfs")
-	p := start(t)
+	p := start(t, 0)
 	time.Sleep(3 * time.Second) // the kernel's list has been read
 	for _, name := range []string{"af_alg", "algif_hash", "wp512"} {
 		if !load(t, name) {

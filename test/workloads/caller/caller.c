@@ -3,6 +3,7 @@
 
 /* Calls for ever what a test has attached a program to: getppid or probed. */
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -15,6 +16,8 @@ int main(int argc, char **argv)
 {
 	int probe = argc > 1 && !strcmp(argv[1], "probed");
 
+	/* It ends even if the test that began it was killed. */
+	setrlimit(RLIMIT_CPU, &(struct rlimit){ 600, 600 });
 	for (;;) {
 		if (probe)
 			probed();

@@ -114,11 +114,8 @@ func TestMappingsThatChangeAroundTheStart(t *testing.T) {
 // read.
 func TestLostMappingsAreReadAgain(t *testing.T) {
 	m := workloads.BuildMaps(t)
-	s := fast()
-	s.SamplesPerSecond, s.PollInterval, s.CompletionInterval = 997, 250*time.Millisecond, 500*time.Millisecond
-	s.ReporterInterval = 2 * time.Second
 	sink := &consumertest.ProfilesSink{}
-	tab := startTable(t, s, sink)
+	tab := startTable(t, asConfigured(997), sink)
 	command := m.Command("flood", 4000)
 	runs(t, command[0], command[1:]...)
 	require.Positive(t, tab.metric(t, "mappings_lost"), "nothing was lost: the test has no power")

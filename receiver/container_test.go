@@ -169,10 +169,8 @@ func TestARootIsNotKeptBusy(t *testing.T) {
 				mount(t, "overlay", "overlay", r.root, fmt.Sprintf("lowerdir=%s,upperdir=%[1]s/upper,workdir=%[1]s/work", lower))
 			}
 			r.furnish(t, lives)
-			s := fast()
-			s.SamplesPerSecond, s.PollInterval, s.CompletionInterval, s.ReporterInterval = 997, 250*time.Millisecond, 500*time.Millisecond, 2*time.Second
 			sink := &consumertest.ProfilesSink{}
-			receiver := startKernel(t, s, sink)
+			receiver := startKernel(t, asConfigured(997), sink)
 			for range 3 {
 				runs(t, "sh", append([]string{"-ec", `echo 0 >"$1/cgroup.procs"; shift; exec chroot "$@"`, "sh", group, r.root, r.starter},
 					strings.Fields(fmt.Sprintf("repeat %d ( vfork ( exec %s burn 3 2 ) )", burned()/4/2, r.program))...)...)

@@ -6,13 +6,16 @@
 package receiver_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -141,15 +144,20 @@ func burned() int {
 	return 2000
 }
 
+// asConfigured are settings with the intervals that a user has.
+func asConfigured(hz int) receiver.Settings {
+	s := fast()
+	s.SamplesPerSecond, s.PollInterval, s.CompletionInterval = hz, 250*time.Millisecond, 500*time.Millisecond
+	s.ReporterInterval = 2 * time.Second
+	return s
+}
+
 // profiledAsConfigured runs something while a receiver looks with the intervals that
 // a user has.
 func profiledAsConfigured(t *testing.T, hz int, run func()) []pprofile.Profiles {
 	t.Helper()
-	s := fast()
-	s.SamplesPerSecond, s.PollInterval, s.CompletionInterval = hz, 250*time.Millisecond, 500*time.Millisecond
-	s.ReporterInterval = 2 * time.Second
 	sink := &consumertest.ProfilesSink{}
-	r := startKernel(t, s, sink)
+	r := startKernel(t, asConfigured(hz), sink)
 	run()
 	// A file is asked for at the completion that covers the first sample in it.
 	time.Sleep(1200 * time.Millisecond)
@@ -180,22 +188,113 @@ func TestShortLivesAreCovered(t *testing.T) {
 // The same where PIDs come back at once: programs take turns on few of them.
 func TestShortLivesOnFewPIDsAreCovered(t *testing.T) {
 	roottest.Need(t)
-	const pids, ms = 48, 2
-	fresh := workloads.BuildRelocatedLives(t)
-	first := workloads.FreePID(t)
-	var script strings.Builder
-	for i := range burned() / ms {
-		fmt.Fprintf(&script, "at %d ( exec %s burn %d %d ) ", first+i%pids, fresh.Program(i/pids+i), i%16, ms)
-	}
+	const pids = 48
 	starter := workloads.BuildLives(t)
-	all := profiledAsConfigured(t, 997, func() { starter.Run(t, "%s", script.String()) })
-	v := judge(all, workloads.ByName)
-	require.Empty(t, v.wrong)
-	for in, slots := range v.slots {
-		require.Len(t, slots, 1, "%+v", in)
+	for _, ms := range []int{1, 2, 5, 10, 20, 50, 200} {
+		t.Run(fmt.Sprint(ms, "_ms"), func(t *testing.T) {
+			fresh := workloads.BuildRelocatedLives(t)
+			first := workloads.FreePID(t)
+			var script strings.Builder
+			for i := range max(6, burned()/ms) {
+				fmt.Fprintf(&script, "at %d ( exec %s burn %d %d ) ", first+i%pids, fresh.Program(i/pids+i), i%16, ms)
+			}
+			all := profiledAsConfigured(t, 997, func() { starter.Run(t, "%s", script.String()) })
+			v := judge(all, workloads.ByName)
+			require.Empty(t, v.wrong)
+			for in, slots := range v.slots {
+				require.Len(t, slots, 1, "%+v", in)
+			}
+			// Who starts them is an alpha too.
+			coverageOf(all, "beta", fresh.Beta).require(t, burned()/8)
+		})
 	}
-	// Who starts them is an alpha too.
-	coverageOf(all, "beta", fresh.Beta).require(t, burned()/8)
+}
+
+// Who lives when the receiver starts is told once, as is who is born meanwhile. Only of
+// those that began before, and are over before they can be read, the program is not known.
+func TestLivesAroundTheStart(t *testing.T) {
+	roottest.Need(t)
+	starter, fresh := workloads.BuildLives(t), filepath.Join(t.TempDir(), "around")
+	require.NoError(t, os.Rename(workloads.BuildRelocatedLives(t).Beta, fresh))
+	var running sync.WaitGroup
+	for range 3 {
+		running.Go(func() { starter.Run(t, "repeat %d ( vfork ( exec %s burn 3 20 ) )", burned()/5, fresh) })
+	}
+	running.Go(func() { starter.Run(t, "vfork ( exec %s burn 3 %d )", fresh, 4*burned()) })
+	time.Sleep(200 * time.Millisecond)
+	sink := &consumertest.ProfilesSink{}
+	tab := startTable(t, asConfigured(997), sink)
+	started := time.Now()
+	running.Wait()
+	time.Sleep(1200 * time.Millisecond)
+	mapped := tab.storm(t)
+	require.NoError(t, tab.Shutdown(t.Context()))
+	all := sink.AllProfiles()
+	c := coverageOf(all, "around", fresh)
+	t.Logf("%+v, of mappings %d records lost", c, mapped.mappingsLost)
+	require.Greater(t, c.placed, burned()/10, "the test has no power")
+	require.Greater(t, percent(c.placed, c.samples), 90.0)
+	type tick struct{ pid, time int64 }
+	born, ticks := map[int64]string{}, map[tick]bool{}
+	eachSample(all, func(a pcommon.Map, d pprofile.ProfilesDictionary, s pprofile.Sample) {
+		if text(a, "process.executable.name").Str() != "around" {
+			return
+		}
+		pid, created := text(a, "process.pid").Int(), text(a, "process.creation.time").Str()
+		// A window may close in the middle of an exec, when nothing is mapped yet.
+		if text(a, "process.executable.path").Str() == "" && len(userFrames(d, s)) > 0 && mapped.mappingsLost == 0 {
+			at, err := time.Parse(time.RFC3339Nano, created)
+			require.NoError(t, err)
+			require.True(t, at.Before(started), "%s after %s", created, started)
+		}
+		require.Equal(t, cmp.Or(born[pid], created), created, "one process is told as two")
+		born[pid] = created
+		for _, at := range s.TimestampsUnixNano().All() {
+			require.False(t, ticks[tick{pid, int64(at)}], "a sample is told twice")
+			ticks[tick{pid, int64(at)}] = true
+		}
+	})
+}
+
+// A path that leads to another program each time: of those that are gone nobody has the
+// names of another.
+func TestReplacedProgramsAreToldApart(t *testing.T) {
+	roottest.Need(t)
+	starter := workloads.BuildLives(t)
+	for name, flag := range map[string]string{"by build ID": "-Wl,--build-id=sha1", "by inode": "-Wl,--build-id=none"} {
+		t.Run(name, func(t *testing.T) {
+			lives := workloads.BuildRelocatedLives(t, flag)
+			dir := t.TempDir()
+			path := filepath.Join(dir, "program")
+			all := profiledAsConfigured(t, 997, func() {
+				for i := range burned() / 10 {
+					content, err := os.ReadFile(lives.Program(i))
+					require.NoError(t, err)
+					_ = os.Remove(path) // what is written next may get its inode
+					require.NoError(t, os.WriteFile(path, content, 0o755))
+					starter.Run(t, "repeat 2 ( vfork ( exec %s burn %d 5 ) )", path, i%2)
+					if i%32 < 2 { // some live until they are looked at
+						starter.Run(t, "vfork ( exec %s burn %d 1500 )", path, i%2)
+					}
+				}
+			})
+			slots := map[string]int{}
+			eachSample(all, func(a pcommon.Map, d pprofile.ProfilesDictionary, s pprofile.Sample) {
+				if text(a, "process.executable.path").Str() != path {
+					return
+				}
+				for _, l := range userFrames(d, s) {
+					if f := functionOf(d, l); strings.Contains(f, "_slot_") {
+						slots[f] += s.TimestampsUnixNano().Len()
+					}
+				}
+			})
+			t.Log(slots)
+			require.Greater(t, slots["alpha_slot_0"]+slots["beta_slot_1"], burned()/20, "the test has no power")
+			require.LessOrEqual(t, len(slots), 2)
+			require.Zero(t, slots["alpha_slot_1"]+slots["beta_slot_0"])
+		})
+	}
 }
 
 // Libraries that take each other's place are told apart, by when they were there.

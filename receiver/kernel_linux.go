@@ -38,4 +38,4 @@ func (s Settings) degradations(r reader) (out []error) {
 	return out
 }
 
-var errControlGroups = errors.New("control groups are not of version 2 alone, so processes too short-lived for /proc have no container: boot with systemd.unified_cgroup_hierarchy=1, and mount /sys/fs/cgroup below root_path")
+var errControlGroups = errors.New("control groups cannot be looked up, so processes too short-lived for /proc have no container: mount /sys/fs/cgroup below root_path, with all that is mounted in it")

@@ -128,6 +128,22 @@ func TestLossThatIsNotCountedIsAssumed(t *testing.T) {
 	require.EqualValues(t, 1, s.lost)
 }
 
+// Records of mappings wake nobody: they wait for the next drain.
+func TestMappingsWakeNobody(t *testing.T) {
+	k := open(t, Settings{SamplesPerSecond: 1, PollInterval: time.Second})
+	lives := workloads.BuildLives(t)
+	lives.Run(t, "repeat 300 ( vfork ( exec %s ) )", lives.Beta)
+	var written uint64
+	for _, c := range k.cpus {
+		written += c.mapped.written()
+		fds := []unix.PollFd{{Fd: int32(c.mapped.anchor), Events: unix.POLLIN}}
+		n, err := unix.Poll(fds, 0)
+		require.NoError(t, err)
+		require.Zero(t, n, "CPU %d after %d bytes", c.mapped.cpu, c.mapped.written())
+	}
+	require.Greater(t, written, uint64(300*72), "the test has no power")
+}
+
 // What finds no room is counted.
 func TestMappingsThatAreLostAreCounted(t *testing.T) {
 	k := open(t, Settings{SamplesPerSecond: 1, PollInterval: time.Second})

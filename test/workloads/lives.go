@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -52,10 +53,11 @@ func BuildLives(t testing.TB) *Lives {
 
 // BuildRelocatedLives compiles the two for addresses that the kernel chooses,
 // which say nothing: only names do.
-func BuildRelocatedLives(t testing.TB) *Lives {
+func BuildRelocatedLives(t testing.TB, flags ...string) *Lives {
 	t.Helper()
 	l := &Lives{}
-	l.Alpha, l.Beta = l.build(t, "alpha", "-static-pie"), l.build(t, "beta", "-static-pie")
+	flags = append(slices.Clip(flags), "-static-pie")
+	l.Alpha, l.Beta = l.build(t, "alpha", flags...), l.build(t, "beta", flags...)
 	return l
 }
 

@@ -18,6 +18,7 @@
  *   into DIR            further children of "at" begin in this cgroup, of version 2
  *   join DIR            go there, of either version
  *   repeat N ( ... )
+ *   pace N US ( ... )   the same, begun every so many microseconds
  *
  * Built for a fixed address of its own (-Ttext-segment), an address tells the
  * program, and a slot's function tells the life.
@@ -338,6 +339,21 @@ static void do_repeat(struct script *s)
 		live(inner);
 }
 
+static void do_pace(struct script *s)
+{
+	long n = number(s), us = number(s);
+	struct timespec next;
+
+	clock_gettime(CLOCK_MONOTONIC, &next);
+	for (struct script inner = block(s); n > 0; n--) {
+		live(inner);
+		next.tv_nsec += us * 1000;
+		next.tv_sec += next.tv_nsec / 1000000000;
+		next.tv_nsec %= 1000000000;
+		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &next, NULL);
+	}
+}
+
 static const struct {
 	const char *name;
 	void (*run)(struct script *);
@@ -347,6 +363,7 @@ static const struct {
 	{ "vfork", do_vfork }, { "orphan", do_orphan }, { "zombie", do_zombie }, { "into", do_into },
 	{ "join", do_join },
 	{ "repeat", do_repeat },
+	{ "pace", do_pace },
 };
 
 static void live(struct script s)

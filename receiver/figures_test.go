@@ -30,6 +30,7 @@ import (
 
 var (
 	firstOf   = flag.String("first-of", "", "a command whose first named window TestFirstNamedWindow measures")
+	firstIn   = flag.String("first-in", "", "the file whose frames that counts, if not the program")
 	steadyFor = flag.Duration("steady-for", 0, "how long TestSteady records its own CPU profile")
 	steadyTo  = flag.String("steady-to", "steady.pprof", "where TestSteady writes it")
 )
@@ -38,8 +39,10 @@ var (
 type handed struct {
 	at    time.Time
 	first time.Time // sample
-	// frames in the program's file, named and with a line.
+	// frames in the file, named and with a line.
 	frames, named, lined int
+	// pending is the metric so far.
+	pending uint64
 }
 
 // TestFirstNamedWindow measures from the first sample of a program that the receiver has
@@ -52,16 +55,22 @@ func TestFirstNamedWindow(t *testing.T) {
 	command := strings.Fields(*firstOf)
 	file, err := exec.LookPath(command[0])
 	require.NoError(t, err)
+	program := file
+	if *firstIn != "" {
+		file = *firstIn
+	}
 	file, err = filepath.EvalSymlinks(file)
 	require.NoError(t, err)
 	s := fast()
 	s.SamplesPerSecond, s.PollInterval, s.CompletionInterval = 97, 250*time.Millisecond, 500*time.Millisecond
 	var mu sync.Mutex
 	var windows []handed
+	pending := func() uint64 { return 0 }
 	next, err := xconsumer.NewProfiles(func(_ context.Context, p pprofile.Profiles) error {
 		if w := told(p, file); w.frames > 0 {
 			mu.Lock()
 			defer mu.Unlock()
+			w.pending = pending()
 			windows = append(windows, w)
 		}
 		return nil
@@ -69,19 +78,22 @@ func TestFirstNamedWindow(t *testing.T) {
 	require.NoError(t, err)
 	r := startKernel(t, s, next)
 	ledger := receiver.ReadLedger(r)
-	time.Sleep(10 * time.Second) // what runs already is known
+	time.Sleep(30 * time.Second) // what runs already is known
+	mu.Lock()
+	pending = func() uint64 { return ledger().Pending }
+	mu.Unlock()
 	before := ledger().Pending
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 	defer cancel()
-	_ = exec.CommandContext(ctx, file, command[1:]...).Run() // or it is killed
+	_ = exec.CommandContext(ctx, program, command[1:]...).Run() // or it is killed
 	require.NoError(t, r.Shutdown(t.Context()))
 	require.NotEmpty(t, windows)
 	first := windows[0].first
 	for i, w := range windows {
-		t.Logf("window %d, %.1f s after the first sample: of %d frames %.1f %% named, %.1f %% with lines",
-			i+1, w.at.Sub(first).Seconds(), w.frames, 100*float64(w.named)/float64(w.frames), 100*float64(w.lined)/float64(w.frames))
+		t.Logf("window %d, %.1f s after the first sample: of %d frames %.1f %% named, %.1f %% with lines, %d pending on the host before",
+			i+1, w.at.Sub(first).Seconds(), w.frames, 100*float64(w.named)/float64(w.frames), 100*float64(w.lined)/float64(w.frames), w.pending-before)
 	}
-	t.Logf("%d frames pending", ledger().Pending-before)
+	t.Logf("%d frames pending on the host", ledger().Pending-before)
 }
 
 func told(p pprofile.Profiles, file string) (w handed) {

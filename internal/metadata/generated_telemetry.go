@@ -614,7 +614,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ReceiverEbpfProfilerDebugUnits, err = builder.meter.Int64ObservableCounter(
 		"otelcol_receiver_ebpf_profiler_debug_units",
-		metric.WithDescription("Compilation units of debug information that were looked up, by what became of them. A file whose list of units could not be read counts as one. [Development]"),
+		metric.WithDescription("Compilation units of debug information that were looked up, by what became of them. A file whose list of units is damaged counts as one. [Development]"),
 		metric.WithUnit("{unit}"),
 	)
 	errs = errors.Join(errs, err)

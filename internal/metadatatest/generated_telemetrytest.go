@@ -71,7 +71,7 @@ func AssertEqualReceiverEbpfProfilerCompletionsReplaced(t *testing.T, tt *compon
 func AssertEqualReceiverEbpfProfilerDebugUnits(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_receiver_ebpf_profiler_debug_units",
-		Description: "Compilation units of debug information that were looked up, by what became of them. A file whose list of units could not be read counts as one. [Development]",
+		Description: "Compilation units of debug information that were looked up, by what became of them. A file whose list of units is damaged counts as one. [Development]",
 		Unit:        "{unit}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,

@@ -109,7 +109,7 @@ func (r procReader) units(request pipeline.UnitRequest) pipeline.UnitAnswer {
 	}
 	answer.Units, _ = symbol.ReadUnits(f, size, c.options(), request.Index, request.Numbers)
 	if answer.Units == nil {
-		answer.Units = make([]*dwarfsymbol.Unit, len(request.Numbers))
+		answer.Units = make([]*symbol.Unit, len(request.Numbers))
 	}
 	return answer
 }

@@ -177,10 +177,23 @@ func main() { fmt.Println(burn(7)) }
 		if s.name == "main.burn" {
 			name, _ := nameOf(f, s.value+s.size-1)
 			assert.Equal(t, "main.burn", name)
+			assert.Equal(t, []Frame{{"main.burn", filepath.Join(dir, "main.go"), 6}}, framesOf(t, path, f, s.value))
 			return
 		}
 	}
 	t.Fatal("no main.burn")
+}
+
+// framesOf returns the frames of an address of a Go program, lines and all.
+func framesOf(t *testing.T, path string, f *File, addr uint64) []Frame {
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.NotNil(t, f.Index())
+	n, ok := f.Index().Unit(addr)
+	require.True(t, ok)
+	units, err := ReadUnits(bytes.NewReader(data), int64(len(data)), everything, f.Index(), []uint32{n})
+	require.NoError(t, err)
+	return f.Frames(addr, units[0], nil)
 }
 
 const cSource = `

@@ -22,9 +22,11 @@ import (
 type procReader struct {
 	proc *procfs.Reader
 	// debug are the directories of separate debug files.
-	debug   []string
-	names   Names
-	garbage *garbage
+	debug []string
+	names Names
+	// readBytes are those of files since the last rest. They belong to the worker that
+	// reads files.
+	readBytes *int64
 }
 
 func (r procReader) Close() error { return r.proc.Close() }
@@ -34,7 +36,7 @@ func newReader(s Settings) (reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("root_path %q: %w", s.RootPath, err)
 	}
-	return procReader{proc, s.DebugDirectories, s.Names, &garbage{}}, nil
+	return procReader{proc, s.DebugDirectories, s.Names, new(int64)}, nil
 }
 
 func (r procReader) process(request process.Request) process.Answer {

@@ -19,7 +19,7 @@ in-each = @set -e; for m in . $(MODULES); do echo "$$m: go $(1)"; (cd $$m && $(G
 
 .DEFAULT_GOAL := help
 .PHONY: help run build build-contrib build-e2e generate check-generated check-tidy fmt check-fmt vet \
-	staticcheck lint-imports lint test-needs test-needs-stacks test test-race test-e2e test-stacks test-browser test-model test-kernels simulate schema symbols cross bench bench-host clean
+	staticcheck lint-imports lint test-needs test-needs-stacks test test-race test-e2e test-stacks test-browser test-model test-kernels simulate schema symbols cross bench bench-host bench-files clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -126,8 +126,11 @@ cross: ## Build for the other platforms
 bench: ## Run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
-bench-host: build ## Measure what the collector costs on this host (root, some 6 min): docs/figures.md
+bench-host: build ## Measure what the collector costs on this host (root, some 15 min): docs/figures.md
 	$(GO) run ./test/bench
+
+bench-files: build ## Measure the memory that large files take (root, gcc, clang-19, chromium, some 5 min)
+	$(GO) run ./test/bench -files -for 30s
 
 clean: ## Remove what was built
 	rm -rf bin _build _build-contrib _build-e2e

@@ -10,7 +10,6 @@ import (
 	"os"
 	"path"
 	"runtime/debug"
-	"sync/atomic"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/dwarfsymbol"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
@@ -23,13 +22,12 @@ import (
 // muchRead is how much of files takes tens of megabytes to read.
 const muchRead = 8 << 20
 
-// garbage gives the memory back that was needed to read files: it is several times what
-// is kept, and a quiet collector would hold on to it for minutes.
-type garbage struct{ read atomic.Int64 }
-
-func (g *garbage) add(bytes int64) {
-	if g.read.Add(bytes) >= muchRead {
-		g.read.Store(0)
+// rest gives the memory back that was needed to read files: it is several times what is
+// kept, and a quiet collector would hold on to it for minutes. That looks at all memory, so
+// it is done once for many files.
+func (r procReader) rest() {
+	if *r.readBytes >= muchRead {
+		*r.readBytes = 0
 		debug.FreeOSMemory()
 	}
 }
@@ -61,7 +59,7 @@ func (r procReader) file(request pipeline.FileRequest) (pipeline.FileAnswer, err
 	f.Close()
 	answer.Faulty = fault != nil
 	if answer.File != nil {
-		r.garbage.add(answer.Content.Size)
+		*r.readBytes += answer.Content.Size
 	}
 	return answer, fault
 }
@@ -94,7 +92,7 @@ func (r procReader) read(f *os.File, size int64, request pipeline.FileRequest, p
 	c := companions{reader: r, request: request, pids: pids}
 	defer func() {
 		c.close()
-		r.garbage.add(c.read)
+		*r.readBytes += c.read
 	}()
 	file, err := symbol.Read(f, size, c.options())
 	if errors.Is(err, symbol.ErrNotELF) || errors.Is(err, symbol.ErrUnsupported) {
@@ -125,14 +123,14 @@ func (r procReader) units(request pipeline.UnitRequest) (pipeline.UnitAnswer, er
 	defer c.close()
 	if request.Index == nil {
 		answer.Index, err = symbol.ReadIndex(f, size, c.options())
-		if damaged := answer.Index.Damaged; err == nil && damaged > 0 {
+		if damaged := answer.Index.Damaged(); err == nil && damaged > 0 {
 			err = fmt.Errorf("%w: %d of %d units", dwarfsymbol.ErrDamaged, damaged, answer.Index.Units())
 		}
 		answer.Damaged = err != nil
 	} else {
 		answer.Units, err = symbol.ReadUnits(f, size, c.options(), request.Index, request.Numbers)
 		if answer.Units == nil {
-			answer.Units = make([]*dwarfsymbol.Unit, len(request.Numbers))
+			answer.Units = make([]*symbol.Unit, len(request.Numbers))
 		}
 	}
 	if err != nil {

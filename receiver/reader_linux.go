@@ -23,9 +23,11 @@ import (
 type procReader struct {
 	proc *procfs.Reader
 	// debug are the directories of separate debug files.
-	debug   []string
-	names   Names
-	garbage *garbage
+	debug []string
+	names Names
+	// readBytes are those of files since the last rest. They belong to the worker that
+	// reads files.
+	readBytes *int64
 	// allowance is for lists of code made at run time, sums for separate debug files.
 	allowance *allowance
 	sums      *checksums
@@ -39,7 +41,7 @@ func newReader(s Settings) (reader, error) {
 		return nil, fmt.Errorf("root_path %q: %w", s.RootPath, err)
 	}
 	allowance := newAllowance(time.Now())
-	return procReader{proc, s.DebugDirectories, s.Names, &garbage{}, allowance, newChecksums(allowance)}, nil
+	return procReader{proc, s.DebugDirectories, s.Names, new(int64), allowance, newChecksums(allowance)}, nil
 }
 
 func (r procReader) process(request process.Request) process.Answer {

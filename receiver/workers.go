@@ -28,6 +28,8 @@ type reader interface {
 	perfMap(pipeline.PerfMapRequest) (pipeline.PerfMapAnswer, error)
 	// kernel returns what could be read, and why not the rest.
 	kernel() (k *symbol.Kernel, buildID string, err error)
+	// rest is called when no file waits to be read.
+	rest()
 	Close() error
 }
 
@@ -44,10 +46,11 @@ type worker struct {
 	jobs    chan func() apply
 	done    chan apply
 	pending int
+	rest    func() // when no job waits
 }
 
-func newWorker() *worker {
-	return &worker{jobs: make(chan func() apply, maxJobs), done: make(chan apply)}
+func newWorker(rest func()) *worker {
+	return &worker{jobs: make(chan func() apply, maxJobs), done: make(chan apply), rest: rest}
 }
 
 // submit never blocks as long as there is room.
@@ -68,6 +71,9 @@ func (w *worker) run(ctx context.Context) {
 			case <-ctx.Done():
 				return
 			case w.done <- job():
+			}
+			if len(w.jobs) == 0 {
+				w.rest()
 			}
 		}
 	}

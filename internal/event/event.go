@@ -167,9 +167,18 @@ type Batch struct {
 	Frames []uint64
 }
 
-// Reset empties the batch and keeps its memory.
+// Reset empties the batch and keeps its memory, but for what is far more than was of use.
 func (b *Batch) Reset() {
-	b.Samples, b.Lifecycle, b.Mapped, b.Kernel, b.Frames = b.Samples[:0], b.Lifecycle[:0], b.Mapped[:0], b.Kernel[:0], b.Frames[:0]
+	b.Samples, b.Lifecycle, b.Mapped = emptied(b.Samples), emptied(b.Lifecycle), emptied(b.Mapped)
+	b.Kernel, b.Frames = emptied(b.Kernel), emptied(b.Frames)
+}
+
+func emptied[T any](s []T) []T {
+	const small, far = 1024, 8
+	if cap(s) > max(small, far*len(s)) {
+		return nil
+	}
+	return s[:0]
 }
 
 // Empty reports whether the batch holds nothing.

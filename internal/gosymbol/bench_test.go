@@ -4,7 +4,6 @@
 package gosymbol
 
 import (
-	"os"
 	"path/filepath"
 	"testing"
 )
@@ -25,23 +24,37 @@ func BenchmarkFrames(b *testing.B) {
 	}
 	b.ReportMetric(float64(frames)/float64(i), "frames/op")
 	b.ReportMetric(float64(table.Bytes())/float64(table.Functions()), "B/function")
-	b.ReportMetric(float64(table.Bytes())/float64(len(in.Table)), "of-section")
+	b.ReportMetric(float64(table.Bytes())/float64(in.Size), "of-section")
 }
 
-func BenchmarkReadELF(b *testing.B) {
-	f, err := os.Open(goCommand(b))
-	if err != nil {
-		b.Fatal(err)
+func BenchmarkFunctions(b *testing.B) {
+	_, in := readFile(b, goCommand(b))
+	b.ReportAllocs()
+	n := 0
+	for b.Loop() {
+		n = 0
+		if _, err := Functions(in, func(uint64, uint64, uint32) error { n++; return nil }); err != nil {
+			b.Fatal(err)
+		}
 	}
-	defer f.Close()
-	info, err := f.Stat()
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/function")
+}
+
+func BenchmarkUnit(b *testing.B) {
+	_, in := readFile(b, goCommand(b))
+	r, err := open(in)
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.ReportAllocs()
+	bytes, n := 0, uint64(0)
 	for b.Loop() {
-		if _, err := readELF(f, info.Size()); err != nil {
+		t, err := r.table(n*7919%(r.funcs/unitFunctions)*unitFunctions, unitFunctions)
+		if err != nil {
 			b.Fatal(err)
 		}
+		bytes += t.Bytes()
+		n++
 	}
+	b.ReportMetric(float64(bytes)/float64(n), "B/unit")
 }

@@ -25,6 +25,52 @@ const (
 
 var magics = []uint32{magic116, magic118, magic120}
 
+// program is a line table in memory, and what else is taken of a program.
+type program struct {
+	Table                 []byte
+	Address, Text, GoFunc uint64
+	Memory                func(addr, n uint64) ([]byte, bool)
+}
+
+func (p program) input() Input {
+	return Input{
+		Table: bytes.NewReader(p.Table), Size: uint64(len(p.Table)), Address: p.Address, Text: p.Text, GoFunc: p.GoFunc,
+		Memory: func(addr uint64, to []byte) bool {
+			if p.Memory == nil {
+				return false
+			}
+			b, ok := p.Memory(addr, uint64(len(to)))
+			return ok && copy(to, b) == len(to)
+		},
+	}
+}
+
+// readAll reads all functions as one unit.
+func readAll(in Input) (*Table, error) {
+	r, err := open(in)
+	if err != nil {
+		return nil, err
+	}
+	return r.table(0, r.funcs)
+}
+
+// Functions is their number.
+func (t *Table) Functions() int { return len(t.funcs) }
+
+// Range returns the addresses of all functions, the end excluded.
+func (t *Table) Range() (start, end uint64) {
+	return t.text + uint64(t.starts[0]), t.text + uint64(t.starts[len(t.funcs)])
+}
+
+// filesOf returns the files of function i.
+func (t *Table) filesOf(i int) []file {
+	end := uint32(len(t.files))
+	if i+1 < len(t.funcs) {
+		end = t.funcs[i+1].files
+	}
+	return t.files[t.funcs[i].files:end]
+}
+
 // sample returns the line table of the go command, which unlike this test's program is
 // built in one way only.
 func sample(tb testing.TB) *Table {
@@ -46,10 +92,10 @@ func (t *Table) cut(first, n int) *Table {
 
 // encode writes the functions of t as a version of the format does, the inline
 // trees behind.
-func encode(t *Table, magic uint32) Input {
+func encode(t *Table, magic uint32) program {
 	l, le := layouts[magic], binary.LittleEndian
 	base := t.starts[0]
-	var names, pcs, trees, records []byte
+	var names, pcs, trees, records, units, files []byte
 	pcs = append(pcs, 0)
 	offsets := map[string]uint32{}
 	name := func(off uint32) uint32 {
@@ -93,7 +139,15 @@ func encode(t *Table, magic uint32) Input {
 		file, _ := table(f.file)
 		line, _ := table(f.line)
 		inlined, largest := table(f.inlined)
-		for _, v := range []uint32{name(f.name), 0, 0, 0, file, line, pcInlined + 1, f.unit} {
+		unit := len(units) / 4
+		for _, of := range t.filesOf(i) {
+			for len(units)/4-unit < int(of.number) {
+				units = le.AppendUint32(units, noData)
+			}
+			units = le.AppendUint32(units, uint32(len(files)))
+			files = append(append(files, text(t.names, of.name)...), 0)
+		}
+		for _, v := range []uint32{name(f.name), 0, 0, 0, file, line, pcInlined + 1, uint32(unit)} {
 			records = le.AppendUint32(records, v)
 		}
 		if l.startLine != 0 {
@@ -124,16 +178,12 @@ func encode(t *Table, magic uint32) Input {
 		}
 	}
 	index = word(index, start(len(t.funcs)))
-	var units []byte
-	for _, u := range t.units {
-		units = le.AppendUint32(units, u)
-	}
 	out := make([]byte, l.offsets+5*pointerSize)
 	le.PutUint32(out, magic)
 	out[6], out[7] = byte(t.quantum), pointerSize
 	le.PutUint64(out[8:], uint64(len(t.funcs)))
 	functions := 0
-	for i, part := range [][]byte{names, units, []byte(t.files), pcs, append(index, records...)} {
+	for i, part := range [][]byte{names, units, files, pcs, append(index, records...)} {
 		for len(out)%pointerSize != 0 {
 			out = append(out, 0)
 		}
@@ -152,11 +202,11 @@ func encode(t *Table, magic uint32) Input {
 			le.PutUint32(b, uint32(p.tree))
 		}
 	}
-	return Input{Table: append(out, trees...), Address: tableAddr, Text: textAddr, GoFunc: tableAddr + uint64(treesAt)}
+	return program{Table: append(out, trees...), Address: tableAddr, Text: textAddr, GoFunc: tableAddr + uint64(treesAt)}
 }
 
-// describe returns the module description of an Input that encode wrote.
-func describe(in Input) []byte {
+// describe returns the module description of a program that encode wrote.
+func describe(in program) []byte {
 	le := binary.LittleEndian
 	h, err := parseHeader(in.Table, uint64(len(in.Table)))
 	if err != nil {
@@ -207,7 +257,11 @@ func readELF(r io.ReaderAt, size int64) (*Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ReadELF(f, sections)
+	in, err := Locate(f, sections)
+	if err != nil {
+		return nil, err
+	}
+	return readAll(in)
 }
 
 // buildELF writes an x86 ELF file of sections, each in a segment of its own.
@@ -261,7 +315,7 @@ func buildELF(sections ...testSection) []byte {
 }
 
 // fixedELF is a program at a fixed address.
-func fixedELF(in Input) []byte {
+func fixedELF(in program) []byte {
 	return buildELF(
 		testSection{".text", shtProgbits, textAddr, make([]byte, 64)},
 		testSection{".gopclntab", shtProgbits, in.Address, in.Table},
@@ -271,7 +325,7 @@ func fixedELF(in Input) []byte {
 
 // movableELF is a program as C linkers write position independent ones: the line
 // table is somewhere in a section, and the loader writes all addresses.
-func movableELF(in Input) []byte {
+func movableELF(in program) []byte {
 	le := binary.LittleEndian
 	relocation := func(out []byte, at, value uint64) []byte {
 		return le.AppendUint64(le.AppendUint64(le.AppendUint64(out, at), relativeX86), value)

@@ -22,19 +22,17 @@
 // and among relocations where the loader is to write it. The symbol table would
 // tell the same, but not in stripped programs, so it is not asked.
 //
-// Without that description there are functions and lines, but no inlined calls;
-// see Table.Inlines.
+// Without that description there are functions and lines, but no inlined calls.
 //
 // # Memory
 //
-// A Table keeps of the line table only what lookups need: 32 bytes per function,
-// the names, and the tables of lines, files and inlined calls, each once. That is
-// about 60 % of the section. While it reads, the section is in memory as a whole,
-// too.
+// The line table of a large program has tens of megabytes, so it is read by windows and
+// on demand: Functions goes through the names of all functions, an Index says which unit of
+// functions is about an address, and a Table keeps of a unit only what lookups need.
 //
 // # Hostile files
 //
 // Any process on the host can map any file. Every offset is checked before it is
-// followed. What is copied is bounded by the size of the line table, what a
-// lookup does by maxSteps and maxDepth, whatever the tables say.
+// followed. What is copied is bounded by the size of the line table and by maxCopied,
+// what a lookup does by maxSteps and maxDepth, whatever the tables say.
 package gosymbol

@@ -15,8 +15,8 @@ const (
 	relaSize = 24
 	// maxScan bounds what Locate reads of a file beside the line table.
 	maxScan = 256 << 20
-	// window is how much of the file is in memory during that.
-	window = 64 << 10
+	// scanWindow is how much of the file is in memory during that.
+	scanWindow = 64 << 10
 )
 
 // image is an ELF file in which the line table is looked for.
@@ -52,23 +52,23 @@ func (img *image) code(addr uint64) bool {
 	return false
 }
 
-// memory returns what is loaded to addr. The caller bounds n.
-func (img *image) memory(addr, n uint64) ([]byte, bool) {
+// memory fills a buffer with what is loaded to addr.
+func (img *image) memory(addr uint64, to []byte) bool {
+	n := uint64(len(to))
 	for _, s := range img.Segments {
 		if s.Type != elf.PT_LOAD || addr < s.Addr || addr-s.Addr > s.Filesz || n > s.Filesz-(addr-s.Addr) {
 			continue
 		}
-		b, err := img.Read("memory", s.Offset+(addr-s.Addr), n)
-		return b, err == nil
+		return img.Fill("memory", to, s.Offset+(addr-s.Addr)) == nil
 	}
-	return nil, false
+	return false
 }
 
 // scan reads a section by windows that overlap and calls try with what follows
 // every step bytes, at least need bytes, until try returns true; need is at least
 // step. It reads no more than maxScan bytes of one image.
 func (img *image) scan(s elffile.Section, step, need uint64, try func(addr uint64, b []byte) bool) error {
-	buf := make([]byte, min(window+need, s.Size))
+	buf := make([]byte, min(scanWindow+need, s.Size))
 	for off := uint64(0); s.Size-off >= need; {
 		b := buf[:min(uint64(len(buf)), s.Size-off)]
 		if img.scanned += uint64(len(b)); img.scanned > maxScan {

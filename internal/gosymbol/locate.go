@@ -4,6 +4,7 @@
 package gosymbol
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 
@@ -23,19 +24,9 @@ const (
 // of the parts of the line table.
 var moduleParts = [5]int{1, 4, 7, 10, 13}
 
-// ReadELF reads the line table of an ELF file with the given sections.
-func ReadELF(f *elffile.File, sections []elffile.Section) (*Table, error) {
-	in, err := Locate(f, sections)
-	if err != nil {
-		return nil, err
-	}
-	return Read(in)
-}
-
-// Locate finds what Read takes in an ELF file with the given sections. The Input
-// holds the section of the line table, and reads the file again when its Memory is
-// called. Beside that section Locate reads 256 MiB at most, of Go programs their
-// data or, where the loader is to write addresses, the relocations.
+// Locate finds the line table of an ELF file with the given sections. The Input reads the
+// file. Locate reads 256 MiB at most, of Go programs their data or, where the loader is to
+// write addresses, the relocations.
 func Locate(f *elffile.File, sections []elffile.Section) (Input, error) {
 	img := &image{File: f, sections: sections}
 	s, err := img.findTable()
@@ -45,19 +36,15 @@ func Locate(f *elffile.File, sections []elffile.Section) (Input, error) {
 	if s.Size > maxTable {
 		return Input{}, fmt.Errorf("%w: %d bytes, at most %d are read", ErrTooLarge, s.Size, maxTable)
 	}
-	in := Input{Address: s.Addr, Memory: img.memory}
-	if in.Table, err = img.Read("line table", s.Offset, s.Size); err != nil {
-		return Input{}, err
-	}
-	h, err := parseHeader(in.Table, s.Size)
+	head, err := img.Read("line table", s.Offset, min(s.Size, headerSize))
 	if err != nil {
 		return Input{}, err
 	}
-	if h.word == pointerSize {
-		if err := img.relocate(in.Table, in.Address); err != nil {
-			return Input{}, err
-		}
+	h, err := parseHeader(head, s.Size)
+	if err != nil {
+		return Input{}, err
 	}
+	in := Input{Size: s.Size, Address: s.Addr, offset: s.Offset, absolute: h.word == pointerSize}
 	m, ok, err := img.findModule(s.Addr, h)
 	if err != nil {
 		return Input{}, err
@@ -68,7 +55,35 @@ func Locate(f *elffile.File, sections []elffile.Section) (Input, error) {
 			in.GoFunc = m[h.goFunc]
 		}
 	}
-	return in, nil
+	return in, img.attach(&in)
+}
+
+// attach gives the Input what reads the file.
+func (img *image) attach(in *Input) error {
+	in.Memory = img.memory
+	if !in.absolute {
+		in.Table = tableReader{img, in.offset}
+		return nil
+	}
+	b, err := img.Read("line table", in.offset, in.Size)
+	if err != nil {
+		return err
+	}
+	in.Table = bytes.NewReader(b)
+	return img.relocate(b, in.Address)
+}
+
+// tableReader reads what is behind an offset in the file.
+type tableReader struct {
+	img    *image
+	offset uint64
+}
+
+func (t tableReader) ReadAt(to []byte, at int64) (int, error) {
+	if err := t.img.Fill("line table", to, t.offset+uint64(at)); err != nil {
+		return 0, err
+	}
+	return len(to), nil
 }
 
 // findTable returns where the line table is: its section, which has another name in
@@ -154,7 +169,8 @@ func (img *image) findModuleInRelocations(addr uint64, h header) (m module, ok b
 	}
 	candidates := make([]module, len(at))
 	for i, a := range at {
-		if b, ok := img.memory(a, moduleWords*pointerSize); ok {
+		b := make([]byte, moduleWords*pointerSize)
+		if img.memory(a, b) {
 			for k := range candidates[i] {
 				candidates[i][k] = binary.LittleEndian.Uint64(b[k*pointerSize:])
 			}

@@ -3,6 +3,8 @@
 
 package gosymbol
 
+import "iter"
+
 // A pc table gives a value to each address of a function: pairs of a difference
 // of values, zigzag-coded, and a number of instruction units that have the value,
 // both as varints. It starts from the value -1 at the start of the function and
@@ -67,6 +69,25 @@ func measure(b []byte) (size int, largest int32, ok bool) {
 			return 0, 0, false
 		}
 		i += n
+	}
+}
+
+// values yields the values of the pc table that b begins with.
+func values(b []byte) iter.Seq[int32] {
+	return func(yield func(int32) bool) {
+		value := int32(-1)
+		for first := true; ; first = false {
+			d, n := varint(b)
+			if n == 0 || d == 0 && !first {
+				return
+			}
+			value += unzigzag(d)
+			_, m := varint(b[n:])
+			if m == 0 || !yield(value) {
+				return
+			}
+			b = b[n+m:]
+		}
 	}
 }
 

@@ -43,14 +43,14 @@ func TestVersions(t *testing.T) {
 	want := sample(t).cut(100, 300)
 	for _, magic := range magics {
 		in := encode(want, magic)
-		got, err := Read(in)
-		if err != nil || !got.Inlines() {
+		got, err := readAll(in.input())
+		if err != nil || !got.inlines {
 			t.Fatal(err)
 		}
 		same(t, got, want, magic == magic120)
 		for name, file := range map[string][]byte{"fixed": fixedELF(in), "movable": movableELF(in)} {
 			got, err := readELF(bytes.NewReader(file), int64(len(file)))
-			if err != nil || !got.Inlines() {
+			if err != nil || !got.inlines {
 				t.Fatalf("%#x, %s: %v", magic, name, err)
 			}
 			same(t, got, want, magic == magic120)
@@ -70,8 +70,8 @@ func TestTreesOutsideOfTable(t *testing.T) {
 			calls++
 			return all[addr-in.Address:][:n], true
 		}
-		got, err := Read(in)
-		if err != nil || !got.Inlines() || calls != 1 {
+		got, err := readAll(in.input())
+		if err != nil || !got.inlines || calls == 0 {
 			t.Fatal(err, calls)
 		}
 		same(t, got, want, magic == magic120)
@@ -81,16 +81,16 @@ func TestTreesOutsideOfTable(t *testing.T) {
 func TestWithoutTrees(t *testing.T) {
 	want := sample(t).cut(100, 300)
 	in := encode(want, magic120)
-	for name, change := range map[string]func(*Input){
-		"unknown":        func(in *Input) { in.GoFunc = 0 },
-		"elsewhere":      func(in *Input) { in.GoFunc = 1 << 40 },
-		"wrong by words": func(in *Input) { in.GoFunc -= 8 },
-		"lost":           func(in *Input) { in.Memory = func(_, _ uint64) ([]byte, bool) { return nil, false }; in.GoFunc = 1 },
+	for name, change := range map[string]func(*program){
+		"unknown":        func(in *program) { in.GoFunc = 0 },
+		"elsewhere":      func(in *program) { in.GoFunc = 1 << 40 },
+		"wrong by words": func(in *program) { in.GoFunc -= 8 },
+		"lost":           func(in *program) { in.Memory = func(_, _ uint64) ([]byte, bool) { return nil, false }; in.GoFunc = 1 },
 	} {
 		in := in
 		change(&in)
-		got, err := Read(in)
-		if err != nil || got.Inlines() {
+		got, err := readAll(in.input())
+		if err != nil || got.inlines {
 			t.Fatal(name, err)
 		}
 		from, end := want.Range()
@@ -112,26 +112,26 @@ func TestReadErrors(t *testing.T) {
 	le := binary.LittleEndian
 	for _, c := range []struct {
 		name   string
-		change func(*Input)
+		change func(*program)
 		want   error
 	}{
-		{"empty", func(in *Input) { in.Table = nil }, ErrDamaged},
-		{"Go 1.2", func(in *Input) { le.PutUint32(in.Table, 0xfffffffb) }, ErrVersion},
-		{"big-endian", func(in *Input) { binary.BigEndian.PutUint32(in.Table, magic120) }, ErrVersion},
-		{"next", func(in *Input) { le.PutUint32(in.Table, 0xfffffff2) }, ErrVersion},
-		{"32-bit", func(in *Input) { in.Table[7] = 4 }, ErrVersion},
-		{"no text", func(in *Input) { in.Text = 0 }, ErrText},
-		{"no functions", func(in *Input) { le.PutUint64(in.Table[8:], 0) }, ErrDamaged},
-		{"functions", func(in *Input) { le.PutUint64(in.Table[8:], 1<<61) }, ErrDamaged},
-		{"parts", func(in *Input) { le.PutUint64(in.Table[40:], 1<<63) }, ErrDamaged},
-		{"order of parts", func(in *Input) { le.PutUint64(in.Table[40:], 0) }, ErrDamaged},
-		{"cut", func(in *Input) { in.Table = in.Table[:le.Uint64(in.Table[64:])+200] }, ErrDamaged},
-		{"large", func(in *Input) { in.Table = make([]byte, maxTable+1) }, ErrTooLarge},
+		{"empty", func(in *program) { in.Table = nil }, ErrDamaged},
+		{"Go 1.2", func(in *program) { le.PutUint32(in.Table, 0xfffffffb) }, ErrVersion},
+		{"big-endian", func(in *program) { binary.BigEndian.PutUint32(in.Table, magic120) }, ErrVersion},
+		{"next", func(in *program) { le.PutUint32(in.Table, 0xfffffff2) }, ErrVersion},
+		{"32-bit", func(in *program) { in.Table[7] = 4 }, ErrVersion},
+		{"no text", func(in *program) { in.Text = 0 }, ErrText},
+		{"no functions", func(in *program) { le.PutUint64(in.Table[8:], 0) }, ErrDamaged},
+		{"functions", func(in *program) { le.PutUint64(in.Table[8:], 1<<61) }, ErrDamaged},
+		{"parts", func(in *program) { le.PutUint64(in.Table[40:], 1<<63) }, ErrDamaged},
+		{"order of parts", func(in *program) { le.PutUint64(in.Table[40:], 0) }, ErrDamaged},
+		{"cut", func(in *program) { in.Table = in.Table[:le.Uint64(in.Table[64:])+200] }, ErrDamaged},
+		{"large", func(in *program) { in.Table = make([]byte, maxTable+1) }, ErrTooLarge},
 	} {
 		in := in
 		in.Table = bytes.Clone(in.Table)
 		c.change(&in)
-		if got, err := Read(in); !errors.Is(err, c.want) || got != nil {
+		if got, err := readAll(in.input()); !errors.Is(err, c.want) || got != nil {
 			t.Errorf("%s: %v, not %v", c.name, err, c.want)
 		}
 	}
@@ -139,7 +139,7 @@ func TestReadErrors(t *testing.T) {
 	old := encode(sample(t).cut(100, 20), magic118)
 	old.Text = 0
 	le.PutUint64(old.Table[24:], textAddr)
-	if got, err := Read(old); err != nil || got.text != textAddr {
+	if got, err := readAll(old.input()); err != nil || got.text != textAddr {
 		t.Error(err)
 	}
 }

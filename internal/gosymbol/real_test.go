@@ -128,7 +128,7 @@ func readFile(tb testing.TB, path string) (*Table, Input) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	defer f.Close()
+	tb.Cleanup(func() { f.Close() })
 	info, err := f.Stat()
 	if err != nil {
 		tb.Fatal(err)
@@ -145,11 +145,11 @@ func readFile(tb testing.TB, path string) (*Table, Input) {
 	if err != nil {
 		tb.Fatal(path, err)
 	}
-	table, err := Read(in)
+	table, err := readAll(in)
 	if err != nil {
 		tb.Fatal(path, err)
 	}
-	if !table.Inlines() {
+	if !table.inlines {
 		tb.Error(path, "no inlined calls")
 	}
 	return table, in
@@ -177,7 +177,12 @@ func randomAddresses(t *Table, n int) []uint64 {
 }
 
 func compareWithRuntime(t *testing.T, path string) {
-	table, _ := readFile(t, path)
+	table, program := readFile(t, path)
+	names, err := Functions(program, func(uint64, uint64, uint32) error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	nameless := text(string(names), 0)
 	start, ok := table.address("main.main")
 	if !ok {
 		t.Fatal("no main.main")
@@ -205,7 +210,7 @@ func compareWithRuntime(t *testing.T, path string) {
 			t.Fatal("the program said too little")
 		}
 		want, innermost := parseFrames(lines.Text())
-		got := printed(table, table.Frames(a, nil))
+		got := printed(nameless, table.Frames(a, nil))
 		if innermost && len(got) > 0 {
 			got = got[:1]
 		}
@@ -233,9 +238,9 @@ func parseFrames(line string) (frames []Frame, innermost bool) {
 
 // printed writes frames as the runtime does: without type arguments, and nameless
 // if the name is the first of all.
-func printed(t *Table, frames []Frame) []Frame {
+func printed(nameless string, frames []Frame) []Frame {
 	for i, f := range frames {
-		if f.Function == text(t.names, 0) {
+		if f.Function == nameless {
 			f.Function = ""
 		}
 		f.Function, f.StartLine = short(f.Function), 0

@@ -19,29 +19,37 @@ const (
 	maxSteps = 1 << 20
 )
 
-// Table names the addresses of one Go program. It is immutable, and safe for
-// concurrent use.
+// Table names the addresses of some functions of a Go program. It is immutable, and safe
+// for concurrent use.
 type Table struct {
 	text    uint64 // address that starts are relative to
 	quantum uint32 // unit of addresses in pc tables: smallest instruction
+	// inlines: inlined calls are known. If not, code that was inlined has a single frame,
+	// the function it was inlined into, without line.
 	inlines bool
 
 	starts []uint32 // of functions, ascending, and the end of the last
 	funcs  []function
 	calls  []call
-	units  []uint32 // per compilation unit: offsets in files
-	names  string   // each ended by a zero byte
-	files  string   // likewise
-	pcs    []byte   // pc tables, see pctable.go
+	files  []file
+	names  string // of functions and files, each ended by a zero byte
+	pcs    []byte // pc tables, see pctable.go
+}
+
+// file is one that code of a function is from.
+type file struct {
+	number int32  // that the pc table of the function has for it
+	name   uint32 // offset in names
 }
 
 // function is a function that has machine code.
 type function struct {
 	name      uint32 // offset in names
-	unit      uint32 // index in units of the first file of its compilation unit
 	startLine int32
-	// pc tables, offsets in pcs, 0 if there is none: index of a file in the unit,
-	// line, index of an inlined call in the tree.
+	// files are from here, up to those of the next function, by ascending number.
+	files uint32
+	// pc tables, offsets in pcs, 0 if there is none: number of a file, line, index of
+	// an inlined call in the tree.
 	file, line, inlined uint32
 	tree                uint32 // index in calls
 }
@@ -77,7 +85,7 @@ type Frame struct {
 //
 // The strings of frames are parts of the Table's memory, which they keep alive.
 func (t *Table) Frames(addr uint64, out []Frame) []Frame {
-	i, ok := t.find(addr)
+	i, ok := below(t.text, t.starts, addr)
 	if !ok {
 		return out
 	}
@@ -88,7 +96,7 @@ func (t *Table) Frames(addr uint64, out []Frame) []Frame {
 	for range maxDepth {
 		index := t.value(f.inlined, pc, &steps)
 		if index < 0 {
-			last.File, last.Line = t.position(f, pc, &steps)
+			last.File, last.Line = t.position(i, pc, &steps)
 			break
 		}
 		if !t.inlines {
@@ -100,7 +108,7 @@ func (t *Table) Frames(addr uint64, out []Frame) []Frame {
 		}
 		c := &t.calls[at]
 		frame := Frame{Function: text(t.names, c.name), StartLine: int(c.startLine)}
-		frame.File, frame.Line = t.position(f, pc, &steps)
+		frame.File, frame.Line = t.position(i, pc, &steps)
 		out = append(out, frame)
 		pc = int64(c.parent)
 	}
@@ -108,20 +116,17 @@ func (t *Table) Frames(addr uint64, out []Frame) []Frame {
 	return append(out, last)
 }
 
-// find returns the index of the function that covers addr. What follows a
-// function up to the next belongs to it, as it does for the Go runtime.
-func (t *Table) find(addr uint64) (int, bool) {
-	if len(t.funcs) == 0 || addr < t.text {
+// below returns the index of the last start, relative to text, that is not above addr. What
+// follows a start up to the next belongs to it.
+func below(text uint64, starts []uint32, addr uint64) (int, bool) {
+	off, end := addr-text, len(starts)-1
+	if end < 0 || addr < text || off < uint64(starts[0]) || off >= uint64(starts[end]) {
 		return 0, false
 	}
-	off := addr - t.text
-	if off < uint64(t.starts[0]) || off >= uint64(t.starts[len(t.funcs)]) {
-		return 0, false
-	}
-	low, high := 0, len(t.funcs)
+	low, high := 0, end
 	for low < high {
 		mid := int(uint(low+high) >> 1)
-		if uint64(t.starts[mid]) <= off {
+		if uint64(starts[mid]) <= off {
 			low = mid + 1
 		} else {
 			high = mid
@@ -130,20 +135,24 @@ func (t *Table) find(addr uint64) (int, bool) {
 	return low - 1, true
 }
 
-// position is the place in the source of the code at pc of f.
-func (t *Table) position(f *function, pc int64, steps *int) (file string, line int) {
-	l, i := t.value(f.line, pc, steps), t.value(f.file, pc, steps)
-	if l < 0 || i < 0 {
+// position is the place in the source of the code at pc of function i.
+func (t *Table) position(i int, pc int64, steps *int) (file string, line int) {
+	f, end := &t.funcs[i], uint32(len(t.files))
+	if i+1 < len(t.funcs) {
+		end = t.funcs[i+1].files
+	}
+	l, n := t.value(f.line, pc, steps), t.value(f.file, pc, steps)
+	if l < 0 || n < 0 {
 		return "", 0
 	}
-	at := uint64(f.unit) + uint64(i)
-	if at >= uint64(len(t.units)) {
-		return "", 0
+	for _, of := range t.files[f.files:end] {
+		if of.number == n {
+			if file = text(t.names, of.name); file != "" {
+				return file, int(l)
+			}
+		}
 	}
-	if file = text(t.files, t.units[at]); file == "" {
-		return "", 0
-	}
-	return file, int(l)
+	return "", 0
 }
 
 // text is the text at off up to its zero byte.
@@ -159,23 +168,8 @@ func text(s string, off uint32) string {
 	return s
 }
 
-// Inlines says whether inlined calls are known. If not, code that was inlined
-// has a single frame, the function it was inlined into, without line.
-func (t *Table) Inlines() bool { return t.inlines }
-
-// Functions is the number of functions that have machine code.
-func (t *Table) Functions() int { return len(t.funcs) }
-
-// Range returns the addresses that the table covers, the end excluded.
-func (t *Table) Range() (start, end uint64) {
-	if len(t.funcs) == 0 {
-		return 0, 0
-	}
-	return t.text + uint64(t.starts[0]), t.text + uint64(t.starts[len(t.funcs)])
-}
-
 // Bytes is the memory the Table holds.
 func (t *Table) Bytes() int {
 	return int(unsafe.Sizeof(*t)) + 4*cap(t.starts) + cap(t.funcs)*int(unsafe.Sizeof(function{})) +
-		cap(t.calls)*int(unsafe.Sizeof(call{})) + 4*cap(t.units) + len(t.names) + len(t.files) + cap(t.pcs)
+		cap(t.calls)*int(unsafe.Sizeof(call{})) + cap(t.files)*int(unsafe.Sizeof(file{})) + len(t.names) + cap(t.pcs)
 }

@@ -5,7 +5,9 @@ package gosymbol
 
 import (
 	"encoding/binary"
-	"math"
+	"slices"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/elffile"
 )
 
 // tree is where the inline tree of a function is.
@@ -16,61 +18,49 @@ type tree struct {
 }
 
 // readTrees reads all inline trees, or none if one of them cannot be right.
-func (r *reader) readTrees() bool {
-	if len(r.trees) == 0 {
-		return true
+func (b *builder) readTrees() (ok bool, err error) {
+	base, calls := uint64(0), uint64(0)
+	if b.word != pointerSize {
+		base = b.in.GoFunc
 	}
-	if r.word != pointerSize && r.in.GoFunc == 0 {
-		return false
-	}
-	low, high, calls := uint64(math.MaxUint64), uint64(0), uint64(0)
-	for _, t := range r.trees {
-		end := t.addr + t.calls*uint64(r.call)
-		if t.addr == 0 && r.word == pointerSize || end < t.addr {
-			return false
+	for _, t := range b.trees {
+		calls += t.calls
+		if base+t.addr == 0 || b.word != pointerSize && base == 0 || b.spend(int(t.calls)*b.call) != nil {
+			return false, nil
 		}
-		low, high, calls = min(low, t.addr), max(high, end), calls+t.calls
 	}
-	// Trees do not overlap, which also bounds what is allocated.
-	if high-low > maxTable || calls*uint64(r.call) > high-low {
-		return false
-	}
-	base := uint64(0)
-	if r.word != pointerSize {
-		base = r.in.GoFunc
-	}
-	b, ok := r.memory(base+low, high-low)
-	if !ok {
-		return false
-	}
+	var buf []byte
 	out := make([]call, 0, calls)
-	for _, t := range r.trees {
-		r.table.funcs[t.function].tree = uint32(len(out))
-		size := r.table.starts[t.function+1] - r.table.starts[t.function]
-		at := b[t.addr-low:]
-		for range t.calls {
-			c := r.parseCall(at)
-			if !r.plausible(c, size) {
-				return false
+	for _, t := range b.trees {
+		buf = slices.Grow(buf[:0], int(t.calls)*b.call)[:int(t.calls)*b.call]
+		if !b.memory(base+t.addr, buf) {
+			return false, nil
+		}
+		b.table.funcs[t.function].tree = uint32(len(out))
+		size := b.table.starts[t.function+1] - b.table.starts[t.function]
+		for at := buf; len(at) > 0; at = at[b.call:] {
+			c := b.parseCall(at)
+			ok, err := b.plausible(c, size)
+			if !ok || err != nil {
+				return false, err
 			}
-			out, at = append(out, c), at[r.call:]
+			if c.name, err = b.name(&b.reader.names, uint64(c.name)); err != nil {
+				return false, err
+			}
+			out = append(out, c)
 		}
 	}
-	r.table.calls = out
-	return true
+	b.table.calls = out
+	return true, nil
 }
 
-// memory returns a part of the program's memory.
-func (r *reader) memory(addr, n uint64) ([]byte, bool) {
-	size := uint64(len(r.in.Table))
-	if off := addr - r.in.Address; addr >= r.in.Address && off <= size && n <= size-off {
-		return r.in.Table[off : off+n], true
+// memory fills a buffer with a part of the program's memory.
+func (r *reader) memory(addr uint64, to []byte) bool {
+	n := uint64(len(to))
+	if off := addr - r.in.Address; addr >= r.in.Address && off <= r.in.Size && n <= r.in.Size-off {
+		return elffile.ReadFull(r.in.Table, to, int64(off)) == nil
 	}
-	if r.in.Memory == nil {
-		return nil, false
-	}
-	b, ok := r.in.Memory(addr, n)
-	return b, ok && uint64(len(b)) == n
+	return r.in.Memory != nil && r.in.Memory(addr, to)
 }
 
 func (r *reader) parseCall(b []byte) call {
@@ -85,8 +75,13 @@ func (r *reader) parseCall(b []byte) call {
 // plausible says whether c can be a call in a function of size bytes: its name
 // is one, not the end of one, and its parent is in the function. The compiler
 // leaves -1 in calls of which no instruction was left.
-func (r *reader) plausible(c call, size uint32) bool {
-	names := r.table.names
-	return uint64(c.name) < uint64(len(names)) && (c.name == 0 || names[c.name-1] == 0) &&
-		c.parent >= -1 && int64(c.parent) < int64(size)
+func (r *reader) plausible(c call, size uint32) (bool, error) {
+	if uint64(c.name) >= r.names.size || c.parent < -1 || int64(c.parent) >= int64(size) {
+		return false, nil
+	}
+	if c.name == 0 {
+		return true, nil
+	}
+	b, err := r.names.view(uint64(c.name)-1, 1)
+	return err == nil && b[0] == 0, err
 }

@@ -7,7 +7,6 @@ import (
 	"cmp"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/demangle"
-	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/dwarfsymbol"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/process"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/profile"
@@ -32,8 +31,8 @@ type binary struct {
 	file    *symbol.File
 	// index is that of its debug information, nil if not known, and units are those of the
 	// window's frames that have been read; asked: something of this has not.
-	index     *dwarfsymbol.Index
-	units     map[uint32]*dwarfsymbol.Unit
+	index     *symbol.Index
+	units     map[uint32]*symbol.Unit
 	asked     bool
 	made      *symbol.PerfMap
 	frameType string
@@ -54,7 +53,9 @@ func (w *window) close(n notes) *Window {
 			b.made, b.frameType = cmp.Or(w.made[m.life], w.jit.of(m.life)), jitFrameType(m.life)
 		} else {
 			b.file, b.asked = w.code.file(m.Mapping), w.code.asked(m.Mapping)
-			b.index = w.code.index(w.code.id(m.Mapping))
+			if b.file != nil {
+				b.index = w.code.index(w.code.id(m.Mapping), b.file)
+			}
 			b.units = w.units(firstMapped+profile.BinaryID(i), m.Mapping)
 		}
 		c.binaries[i] = b
@@ -71,8 +72,8 @@ func (w *window) close(n notes) *Window {
 }
 
 // units are what has been read of the debug information of a binary's frames.
-func (w *window) units(binary profile.BinaryID, m *event.Mapping) map[uint32]*dwarfsymbol.Unit {
-	out := make(map[uint32]*dwarfsymbol.Unit, len(w.met.units[binary]))
+func (w *window) units(binary profile.BinaryID, m *event.Mapping) map[uint32]*symbol.Unit {
+	out := make(map[uint32]*symbol.Unit, len(w.met.units[binary]))
 	id := w.code.id(m)
 	for n := range w.met.units[binary] {
 		if u := w.code.unit(id, n); u != nil {
@@ -191,7 +192,7 @@ func (b binary) resolve(offset uint64) profile.Location {
 
 // unit is what the debug information says of an address; pending: it says something, which
 // has not been read.
-func (b binary) unit(address uint64) (unit *dwarfsymbol.Unit, pending bool) {
+func (b binary) unit(address uint64) (unit *symbol.Unit, pending bool) {
 	if b.index == nil {
 		return nil, b.asked
 	}

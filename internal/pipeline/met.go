@@ -39,7 +39,7 @@ func (w *window) meet(stack []profile.Frame) {
 	}
 }
 
-// look asks for the debug information of frames whose files have been read since.
+// look asks for the lines and inlined calls of frames whose files have been read since.
 func (w *window) look() {
 	kept := w.met.fresh[:0]
 	for _, f := range w.met.fresh {
@@ -53,10 +53,10 @@ func (w *window) look() {
 			continue
 		}
 		address, _, ok := file.Address(f.Offset)
-		if !ok || file.Lines() || !w.code.inline || w.code.id(m.Mapping) == (event.FileID{}) {
+		if !ok || file.Index() == nil && !w.code.inline || w.code.id(m.Mapping) == (event.FileID{}) {
 			continue
 		}
-		x := w.code.index(w.code.id(m.Mapping))
+		x := w.code.index(w.code.id(m.Mapping), file)
 		if x == nil {
 			kept = append(kept, f)
 			if w.met.units[f.Binary] == nil { // once in a window

@@ -4,15 +4,15 @@
 package pipeline
 
 import (
-	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/dwarfsymbol"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/symbol"
 )
 
 // UnitRequest asks to read units of a file's debug information, or its index.
 type UnitRequest struct {
 	FileRequest
 	// Index is that of the file, nil if it is asked for. Numbers are the units.
-	Index   *dwarfsymbol.Index
+	Index   *symbol.Index
 	Numbers []uint32
 }
 
@@ -21,12 +21,12 @@ type UnitAnswer struct {
 	ID event.FileID
 	// Index is what was asked for, nil if the file could not be opened, and empty if it has
 	// none, or is Damaged.
-	Index   *dwarfsymbol.Index
+	Index   *symbol.Index
 	Damaged bool
 	Numbers []uint32
 	// Units are in the order of the numbers, nil for what could not be read; nil if the
 	// file could not be opened.
-	Units []*dwarfsymbol.Unit
+	Units []*symbol.Unit
 }
 
 const (
@@ -64,16 +64,19 @@ type DebugUnits struct {
 func newUnits() units { return units{wanted: map[part]struct{}{}} }
 
 // unit returns a unit of a file, or nil.
-func (c *code) unit(id event.FileID, n uint32) *dwarfsymbol.Unit {
+func (c *code) unit(id event.FileID, n uint32) *symbol.Unit {
 	u, _ := c.known.Get(part{id, int64(n)})
-	unit, _ := u.(*dwarfsymbol.Unit)
+	unit, _ := u.(*symbol.Unit)
 	return unit
 }
 
-// index returns that of a file's debug information, or nil.
-func (c *code) index(id event.FileID) *dwarfsymbol.Index {
+// index returns that of a file's lines and inlined calls, or nil. A Go program has its own.
+func (c *code) index(id event.FileID, file *symbol.File) *symbol.Index {
+	if x := file.Index(); x != nil {
+		return x
+	}
 	x, _ := c.known.Get(part{id, index})
-	found, _ := x.(*dwarfsymbol.Index)
+	found, _ := x.(*symbol.Index)
 	return found
 }
 
@@ -97,7 +100,7 @@ func (c *code) unitRequest(id event.FileID, m *mapped) UnitRequest {
 }
 
 // wantUnit asks for a unit unless it is known or on its way.
-func (c *code) wantUnit(m *mapped, x *dwarfsymbol.Index, n uint32) {
+func (c *code) wantUnit(m *mapped, x *symbol.Index, n uint32) {
 	id := c.id(m.Mapping)
 	key := part{id, int64(n)}
 	if _, ok := c.units.wanted[key]; ok || len(c.units.wanted) >= maxUnitsWanted {
@@ -150,7 +153,7 @@ func (c *code) unitsRead(a UnitAnswer) {
 			c.units.stats.Unreachable++
 		case a.Units[i] == nil:
 			c.units.stats.Failed++
-			c.known.Put(key, &dwarfsymbol.Unit{})
+			c.known.Put(key, &symbol.Unit{})
 		default:
 			c.units.stats.Read++
 			c.known.Put(key, a.Units[i])

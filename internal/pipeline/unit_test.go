@@ -13,7 +13,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/dwarfsymbol"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/profile"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/symbol"
@@ -235,7 +234,7 @@ func TestIndexOfAFileThatIsGone(t *testing.T) {
 	p.Complete(2200 * ms)
 	requests = p.UnitRequests(9)
 	require.Len(t, requests, 1)
-	p.UnitsRead(UnitAnswer{ID: requests[0].ID, Index: &dwarfsymbol.Index{}, Damaged: true})
+	p.UnitsRead(UnitAnswer{ID: requests[0].ID, Index: &symbol.Index{}, Damaged: true})
 	program.hit(p, 3100*ms)
 	p.Complete(3200 * ms)
 	require.Empty(t, p.UnitRequests(9), "it stays damaged")

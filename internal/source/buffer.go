@@ -19,8 +19,8 @@ import (
 
 // buffer is the ring buffer of one CPU and its memory: the page of the read
 // position, ours to write, and the page of the write position with the data
-// behind it, twice, which only the kernel writes (ringbuf_map_mmap_kern in
-// kernel/bpf/ringbuf.c, v6.12).
+// behind it, which only the kernel writes (ringbuf_map_mmap_kern in
+// kernel/bpf/ringbuf.c, v6.12). It offers the data twice; once is mapped.
 type buffer struct {
 	cpu    uint32
 	ring   *ebpf.Map
@@ -48,7 +48,7 @@ func openBuffer(cpu, size int) (_ *buffer, err error) {
 	if err != nil {
 		return nil, err
 	}
-	b.producer, err = unix.Mmap(b.ring.FD(), int64(page), page+2*size, unix.PROT_READ, unix.MAP_SHARED)
+	b.producer, err = unix.Mmap(b.ring.FD(), int64(page), page+size, unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
 		return nil, err
 	}

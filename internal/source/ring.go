@@ -18,18 +18,20 @@ const (
 // ring reads a BPF ring buffer in place. The kernel is the only writer of head
 // and data, this the only writer of tail.
 //
-// data is mapped twice in a row, so that a record that wraps is contiguous.
-// Records become visible in the order of reservation: one that is reserved but
+// data is mapped once, as twice would count twice as memory of this process; a record that
+// wraps is put together. Records become visible in the order of reservation: one that is reserved but
 // not committed holds up those behind it, and the reader neither spins on it nor
 // skips it.
 type ring struct {
 	head, tail *uint64
-	data       []byte // twice the ring's size
+	data       []byte
 	mask       uint64
+	// wrapped holds a record that goes over the end of data.
+	wrapped []byte
 }
 
 func newRing(head, tail *uint64, data []byte) *ring {
-	return &ring{head: head, tail: tail, data: data, mask: uint64(len(data))/2 - 1}
+	return &ring{head: head, tail: tail, data: data, mask: uint64(len(data)) - 1}
 }
 
 // position is how far the ring has been read, in bytes since its creation.
@@ -51,11 +53,21 @@ func (r *ring) drain(limit uint64, visit func(record []byte) bool) {
 			break
 		}
 		size := uint64(header &^ (recordBusy | recordDiscard))
-		if header&recordDiscard == 0 && !visit(r.data[offset+recordHeader:offset+recordHeader+size]) {
+		if header&recordDiscard == 0 && !visit(r.record(tail+recordHeader, size)) {
 			break
 		}
 		tail += (recordHeader + size + 7) &^ 7
 	}
 	// The kernel may reuse the memory from here on.
 	atomic.StoreUint64(r.tail, tail)
+}
+
+// record returns the size bytes at a position.
+func (r *ring) record(at, size uint64) []byte {
+	from := at & r.mask
+	if from+size <= uint64(len(r.data)) {
+		return r.data[from : from+size]
+	}
+	r.wrapped = append(append(r.wrapped[:0], r.data[from:]...), r.data[:from+size-uint64(len(r.data))]...)
+	return r.wrapped
 }

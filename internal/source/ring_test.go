@@ -13,8 +13,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// producer writes a ring as the kernel does. Its data is mapped once, so it
-// keeps the second copy up to date itself.
+// producer writes a ring as the kernel does.
 type producer struct {
 	memory     []uint64
 	head, tail uint64
@@ -23,8 +22,8 @@ type producer struct {
 }
 
 func newProducer(size int) *producer {
-	p := &producer{memory: make([]uint64, 2*size/8), size: uint64(size)}
-	data := unsafe.Slice((*byte)(unsafe.Pointer(&p.memory[0])), 2*size)
+	p := &producer{memory: make([]uint64, size/8), size: uint64(size)}
+	data := unsafe.Slice((*byte)(unsafe.Pointer(&p.memory[0])), size)
 	p.ring = newRing(&p.head, &p.tail, data)
 	return p
 }
@@ -42,15 +41,12 @@ func (p *producer) reserve(size int) (at uint64, ok bool) {
 }
 
 func (p *producer) setHeader(at uint64, header uint32) {
-	at &= p.size - 1
-	binary.NativeEndian.PutUint32(p.ring.data[at:], header)
-	binary.NativeEndian.PutUint32(p.ring.data[(at+p.size)%(2*p.size):], header)
+	binary.NativeEndian.PutUint32(p.ring.data[at&(p.size-1):], header)
 }
 
 func (p *producer) commit(at uint64, content []byte, discard bool) {
 	for i, b := range content {
-		offset := (at + recordHeader + uint64(i)) & (p.size - 1)
-		p.ring.data[offset], p.ring.data[offset+p.size] = b, b
+		p.ring.data[(at+recordHeader+uint64(i))&(p.size-1)] = b
 	}
 	header := uint32(len(content))
 	if discard {

@@ -52,7 +52,7 @@ func TestCacheFileTooLarge(t *testing.T) {
 	f := hashOnly(t, "x")
 	c := NewCache[event.FileID](2 * (f.Bytes() + 200))
 	c.Put(key(1), f)
-	c.Put(key(2), &File{functions: table{text: string(make([]byte, 1<<16))}})
+	c.Put(key(2), &File{functions: table{names: names{text: string(make([]byte, 1<<16))}}})
 	_, ok := c.Get(key(2))
 	assert.False(t, ok)
 	_, ok = c.Get(key(1))
@@ -70,7 +70,7 @@ func TestCacheStaysInBounds(t *testing.T) {
 			if _, ok := c.Get(k); !ok {
 				put++
 			}
-			c.Put(k, &File{functions: table{text: string(make([]byte, n))}})
+			c.Put(k, &File{functions: table{names: names{text: string(make([]byte, n))}}})
 			sum := 0
 			for _, e := range c.entries {
 				sum += e.bytes

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/elffile"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/interval"
@@ -105,57 +104,38 @@ func (fs *functions) flatten() []span {
 	return spans
 }
 
-// table stores the spans and the names they need.
+// table stores the spans and the names they need. Spans share a name that is one in the
+// file; local functions often do.
 func (fs *functions) table(spans []span) (table, error) {
 	if len(spans) == 0 {
 		return table{}, nil
 	}
-	t := table{
-		starts:  make([]uint64, len(spans)),
-		lengths: make([]uint32, len(spans)),
-		names:   make([]uint32, len(spans)),
-	}
-	size, err := fs.place(spans, t.names)
-	if err != nil {
-		return table{}, err
-	}
-	var text strings.Builder
-	text.Grow(size)
-	for i, s := range spans {
-		t.starts[i] = s.start
-		t.lengths[i] = uint32(min(s.end-s.start, math.MaxUint32))
-		if int(t.names[i]) == text.Len() { // the first that needs this name
-			f := &fs.all[s.function]
-			text.Write(fs.strings[f.strings][f.name:][:f.length])
-			text.WriteByte(0)
-		}
-	}
-	t.text = text.String()
-	return t, nil
-}
-
-// place decides where each span's name goes, and returns the size of all names.
-// Spans share a name that is one in the file; local functions often do.
-func (fs *functions) place(spans []span, names []uint32) (size int, err error) {
 	// A linker may let one name be the tail of another, which here becomes two.
 	// A file in which that is more than a trifle is made to fill our memory.
-	limit := 0
+	limit, size := 0, 0
 	for _, s := range fs.strings {
 		limit += 2 * len(s)
 	}
-	placed := make(map[uint64]uint32, len(spans))
+	t := table{
+		starts:  make([]uint64, len(spans)),
+		lengths: make([]uint32, len(spans)),
+		numbers: make([]uint32, len(spans)),
+	}
+	var names nameWriter
+	numbers := make(map[uint64]uint32, len(spans))
 	for i, s := range spans {
 		f := &fs.all[s.function]
 		id := uint64(f.strings)<<32 | uint64(f.name)
-		at, ok := placed[id]
+		n, ok := numbers[id]
 		if !ok {
-			at = uint32(size)
-			placed[id] = at
 			if size += int(f.length) + 1; size > limit {
-				return 0, fmt.Errorf("%w: more names than the %d bytes of its string tables hold", ErrDamaged, limit/2)
+				return table{}, fmt.Errorf("%w: more names than the %d bytes of its string tables hold", ErrDamaged, limit/2)
 			}
+			n = names.add(fs.strings[f.strings][f.name:][:f.length])
+			numbers[id] = n
 		}
-		names[i] = at
+		t.starts[i], t.lengths[i], t.numbers[i] = s.start, uint32(min(s.end-s.start, math.MaxUint32)), n
 	}
-	return size, nil
+	t.names = names.names()
+	return t, nil
 }

@@ -11,7 +11,6 @@ import (
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/dwarfsymbol"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/elffile"
-	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/gosymbol"
 )
 
 // What can be wrong with a file. Read wraps one of these, or an I/O error.
@@ -34,7 +33,7 @@ type File struct {
 	htlHash    string
 	segments   []Segment
 	functions  table
-	golang     *gosymbol.Table // of a Go program
+	index      *Index // of a Go program
 }
 
 // Options say what is read of a file.
@@ -83,43 +82,8 @@ func Read(r io.ReaderAt, size int64, o Options) (*File, error) {
 
 // readNames reads what the options ask for.
 func (f *File) readNames(img *image) (err error) {
-	var errs []error
-	if img.options.Go {
-		errs = append(errs, f.readGo(img))
-	}
-	if img.options.Native {
-		f.functions, err = readFunctions(img, f.namedBySymbols())
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
-}
-
-// readGo reads the line table of a Go program. What another version of Go wrote in a
-// way that is not known has the names of its symbols, which the error says.
-func (f *File) readGo(img *image) (err error) {
-	f.golang, err = gosymbol.ReadELF(img.File, img.sections)
-	if errors.Is(err, gosymbol.ErrNoTable) {
-		return nil
-	}
+	f.functions, f.index, err = readFunctions(img, f.segments)
 	return err
-}
-
-// namedBySymbols returns the executable segments without what the line table of a Go
-// program names: it knows more, and its symbols take as much memory.
-func (f *File) namedBySymbols() (out []Segment) {
-	if f.golang == nil {
-		return f.segments
-	}
-	start, end := f.golang.Range()
-	for _, s := range f.segments {
-		if before := min(start, s.Address+s.Size); before > s.Address {
-			out = append(out, Segment{Address: s.Address, Size: before - s.Address, Offset: s.Offset})
-		}
-		if after := max(end, s.Address); after < s.Address+s.Size {
-			out = append(out, Segment{Address: after, Size: s.Address + s.Size - after, Offset: s.Offset + after - s.Address})
-		}
-	}
-	return out
 }
 
 // Frame is a function at one place of its source.
@@ -132,23 +96,13 @@ type Frame struct {
 }
 
 // Frames appends where addr is: the innermost inlined call first, then those that it
-// was inlined into. unit is what the debug information says of the address, nil if that is
-// not known. Of the function itself the symbol counts, which tells copies that the
+// was inlined into. unit is what is known of the lines and inlined calls of the address, nil
+// if that is nothing. Of the function itself the symbol counts, which tells copies that the
 // compiler made of it apart. Nothing is appended if nothing is known.
-func (f *File) Frames(addr uint64, unit *dwarfsymbol.Unit, out []Frame) []Frame {
+func (f *File) Frames(addr uint64, unit *Unit, out []Frame) []Frame {
 	first := len(out)
-	if f.golang != nil {
-		for _, g := range f.golang.Frames(addr, nil) {
-			out = append(out, Frame{g.Function, g.File, g.Line})
-		}
-		if len(out) > first {
-			return out
-		}
-	}
 	if unit != nil {
-		for _, d := range unit.Frames(addr, nil) {
-			out = append(out, Frame{d.Function, d.File, d.Line})
-		}
+		out = unit.frames(addr, out)
 	}
 	name, ok := f.Name(addr)
 	switch last := len(out) - 1; {
@@ -188,7 +142,6 @@ func (f *File) HTLHash() string { return f.htlHash }
 
 // Name returns the name of the function that covers addr, an ELF virtual address
 // as Address returns it. The name is as the file has it, without symbol version.
-// It does not allocate: the string is part of the File's memory.
 func (f *File) Name(addr uint64) (string, bool) { return f.functions.name(addr) }
 
 // Segments are the parts that are loaded executable.
@@ -197,8 +150,8 @@ func (f *File) Segments() []Segment { return f.segments }
 // Functions is the number of address ranges that have a name.
 func (f *File) Functions() int { return len(f.functions.starts) }
 
-// Lines says whether the file told its lines and inlined calls already, as Go programs do.
-func (f *File) Lines() bool { return f.golang != nil }
+// Index is that of the lines and inlined calls of a Go program, nil for other files.
+func (f *File) Index() *Index { return f.index }
 
 // Nameless is the file without names.
 func (f *File) Nameless() *File {
@@ -209,8 +162,8 @@ func (f *File) Nameless() *File {
 func (f *File) Bytes() int {
 	n := int(unsafe.Sizeof(*f)) + len(f.gnuBuildID) + len(f.goBuildID) + len(f.htlHash) +
 		cap(f.segments)*int(unsafe.Sizeof(Segment{})) + f.functions.bytes()
-	if f.golang != nil {
-		n += f.golang.Bytes()
+	if f.index != nil {
+		n += f.index.Bytes()
 	}
 	return n
 }

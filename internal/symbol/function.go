@@ -64,11 +64,26 @@ type functions struct {
 	starts    map[uint64]int
 }
 
-// readFunctions reads the function symbols of a file: .symtab and .dynsym, and of one
-// that was stripped those of its separate debug file and .gnu_debugdata. What is
-// damaged leaves the rest.
-func readFunctions(img *image, segments []Segment) (table, error) {
+// readFunctions reads the functions of a file, as far as the options ask for them: those of
+// a Go program, of which it returns the index, and its function symbols. What is damaged
+// leaves the rest.
+func readFunctions(img *image, segments []Segment) (t table, golang *Index, err error) {
 	fs := functions{segments: segments}
+	var errs []error
+	if img.options.Go {
+		golang, err = fs.readGo(img.source)
+		errs = append(errs, err)
+	}
+	if img.options.Native {
+		errs = append(errs, fs.readSymbols(img))
+	}
+	t, err = fs.compile(codeSections(img.sections))
+	return t, golang, errors.Join(append(errs, err)...)
+}
+
+// readSymbols reads .symtab and .dynsym, and of a file that was stripped those of its
+// separate debug file and .gnu_debugdata.
+func (fs *functions) readSymbols(img *image) error {
 	errs := []error{fs.readTables(img.source)}
 	if !fs.whole {
 		debug, err := img.stripped()
@@ -80,9 +95,7 @@ func readFunctions(img *image, segments []Segment) (table, error) {
 	if !fs.whole {
 		errs = append(errs, fs.readDebugData(img.source))
 	}
-	errs = append(errs, fs.readStubs(img.source))
-	t, err := fs.compile(codeSections(img.sections))
-	return t, errors.Join(append(errs, err)...)
+	return errors.Join(append(errs, fs.readStubs(img.source))...)
 }
 
 // readTables reads .symtab and .dynsym.

@@ -147,11 +147,6 @@ func TestNameAgainstNaive(t *testing.T) {
 	})
 }
 
-func TestNameAllocatesNothing(t *testing.T) {
-	f := read(t, elfBuilder{symtab: []testSymbol{fn("f", 0, 8, elf.STB_GLOBAL)}})
-	assert.Zero(t, testing.AllocsPerRun(100, func() { f.Name(codeAddress + 3) }))
-}
-
 // TestWithoutSizeInAStrippedFile: what follows a function without size may be of one that
 // was stripped.
 func TestWithoutSizeInAStrippedFile(t *testing.T) {

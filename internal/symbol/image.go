@@ -82,38 +82,3 @@ func openDebug(r io.ReaderAt, size int64, o Options) (*dwarfsymbol.Debug, error)
 	img := &image{source: s, buildID: f.gnuBuildID, options: o}
 	return img.readDebug()
 }
-
-// ReadIndex reads where in the debug information of the file of size bytes behind r what
-// is. The index is never nil: it is empty if there is none, and with an error.
-func ReadIndex(r io.ReaderAt, size int64, o Options) (*dwarfsymbol.Index, error) {
-	d, err := openDebug(r, size, o)
-	if errors.Is(err, dwarfsymbol.ErrNone) {
-		return &dwarfsymbol.Index{}, nil
-	}
-	if err != nil {
-		return &dwarfsymbol.Index{}, err
-	}
-	x, err := d.Index()
-	if err != nil {
-		x = &dwarfsymbol.Index{}
-	}
-	return x, err
-}
-
-// ReadUnits reads units of the debug information of the file of size bytes behind r, of
-// which x is the index. What could not be read is nil, and what was read in part is there
-// all the same.
-func ReadUnits(r io.ReaderAt, size int64, o Options, x *dwarfsymbol.Index, numbers []uint32) ([]*dwarfsymbol.Unit, error) {
-	d, err := openDebug(r, size, o)
-	if err != nil {
-		return nil, err
-	}
-	units := make([]*dwarfsymbol.Unit, len(numbers))
-	var errs []error
-	for i, n := range numbers {
-		if units[i], err = d.Unit(x, n); err != nil {
-			errs = append(errs, fmt.Errorf("unit %d: %w", n, err))
-		}
-	}
-	return units, errors.Join(errs...)
-}

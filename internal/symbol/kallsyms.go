@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 )
 
 const (
@@ -23,7 +22,7 @@ const (
 
 	maxKernelSymbols = 2 << 20
 	maxKernelText    = 128 << 20
-	maxModules       = 1 << 16
+	maxModules       = padding
 	// maxLine is more than the 512 bytes of a name (KSYM_NAME_LEN) and 56 of a
 	// module name.
 	maxLine = 4096
@@ -226,22 +225,29 @@ func (l *kallsyms) end() {
 // table stores the names in the order of their addresses.
 func (l *kallsyms) table() *Kernel {
 	k := &Kernel{
-		starts: make([]uint64, len(l.all)), names: make([]uint32, len(l.all)+1), owners: make([]uint16, len(l.all)),
+		starts: make([]uint64, len(l.all)), owners: make([]uint16, len(l.all)),
 		modules: slices.Clone(l.modules), start: l.marks[0], end: l.marks[1], malformed: l.malformed,
 	}
-	total := 0
-	for _, s := range l.all {
-		total += int(s.length)
-	}
-	var text strings.Builder
-	text.Grow(total)
+	var names nameWriter
 	for i, s := range l.all {
-		k.starts[i], k.owners[i], k.names[i] = s.start, s.owner, uint32(text.Len())
-		text.Write(l.text[s.name:][:s.length])
+		k.starts[i], k.owners[i] = s.start, s.owner
+		name := l.name(s)
+		if l.pads(i) {
+			k.owners[i] |= padding
+			name = nil
+		}
+		names.add(name)
 	}
-	k.names[len(l.all)] = uint32(text.Len())
-	k.text = text.String()
+	k.names = names.names()
 	return k
+}
+
+func (l *kallsyms) name(s kernelSymbol) []byte { return l.text[s.name:][:s.length] }
+
+// pads says whether a symbol is the padding before the next one.
+func (l *kallsyms) pads(i int) bool {
+	of, ok := bytes.CutPrefix(l.name(l.all[i]), []byte(paddingPrefix))
+	return ok && i+1 < len(l.all) && l.all[i+1].owner == l.all[i].owner && len(of) > 0 && bytes.Equal(of, l.name(l.all[i+1]))
 }
 
 // parseHex reads lower-case hex digits and says how many there were, none if

@@ -20,30 +20,37 @@ var (
 const maxReach = 1 << 20
 
 // Kernel names kernel addresses. It is immutable, and safe for concurrent use.
-// A symbol costs 14 bytes and its name.
+// A symbol costs 10 bytes and its name.
 type Kernel struct {
 	starts  []uint64 // ascending, without duplicates
-	names   []uint32 // offsets in text, with one more for the end
-	owners  []uint16 // index in modules
+	owners  []uint16 // index in modules, and whether it is padding
+	names   names    // in the order of starts
 	modules []string // the first is "", the kernel itself
-	text    string
 
 	start, end uint64 // _stext, _etext
 	malformed  int
 }
 
+const (
+	// padding marks the owner of a symbol that is called like the next one, with a prefix:
+	// what the linker leaves free before each function (CONFIG_PREFIX_SYMBOLS).
+	padding       = 1 << 15
+	paddingPrefix = "__pfx_"
+)
+
 // Name returns the function at or below addr and its module, which is empty for
-// the kernel itself and "bpf" for BPF programs. It does not allocate.
+// the kernel itself and "bpf" for BPF programs.
 func (k *Kernel) Name(addr uint64) (name, module string, ok bool) {
 	i := below(k.starts, addr)
 	if i < 0 || addr-k.starts[i] >= maxReach {
 		return "", "", false
 	}
-	name = k.text[k.names[i]:k.names[i+1]]
-	if name == "" { // the end of a group of functions
+	if k.owners[i]&padding != 0 {
+		name = paddingPrefix + k.names.at(uint32(i+1))
+	} else if name = k.names.at(uint32(i)); name == "" { // the end of a group of functions
 		return "", "", false
 	}
-	return name, k.modules[k.owners[i]], true
+	return name, k.modules[k.owners[i]&^padding], true
 }
 
 // Text returns the range of the kernel's own code, zeros if the list does not
@@ -61,7 +68,7 @@ func (k *Kernel) Malformed() int { return k.malformed }
 
 // Bytes is the memory the Kernel holds.
 func (k *Kernel) Bytes() int {
-	n := int(unsafe.Sizeof(*k)) + 8*cap(k.starts) + 4*cap(k.names) + 2*cap(k.owners) + len(k.text)
+	n := int(unsafe.Sizeof(*k)) + 8*cap(k.starts) + 2*cap(k.owners) + k.names.bytes()
 	for _, m := range k.modules {
 		n += int(unsafe.Sizeof(m)) + len(m)
 	}

@@ -113,22 +113,20 @@ func newPerfMap(all []jitted, text []byte) *PerfMap {
 	slices.SortFunc(all, func(a, b jitted) int { return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(a.order, b.order)) })
 	m := &PerfMap{}
 	t := &m.functions
-	var names strings.Builder
-	placed := map[string]uint32{}
+	var names nameWriter
+	numbers := map[string]uint32{}
 	latest(all, func(start, end uint64, j *jitted) {
 		name := string(text[j.name : j.name+j.length])
-		at, ok := placed[name]
+		n, ok := numbers[name]
 		if !ok {
-			at = uint32(names.Len())
-			placed[name] = at
-			names.WriteString(name)
-			names.WriteByte(0)
+			n = names.add([]byte(name))
+			numbers[name] = n
 		}
 		t.starts = append(t.starts, start)
 		t.lengths = append(t.lengths, uint32(end-start))
-		t.names = append(t.names, at)
+		t.numbers = append(t.numbers, n)
 	})
-	t.text = names.String()
+	t.names = names.names()
 	return m
 }
 

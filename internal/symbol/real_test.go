@@ -179,6 +179,7 @@ func main() { fmt.Println(burn(7)) }
 		if s.name == "main.burn" {
 			name, _ := nameOf(f, s.value+s.size-1)
 			assert.Equal(t, "main.burn", name)
+			assert.Equal(t, []Frame{{"main.burn", filepath.Join(dir, "main.go"), 6}}, framesOf(t, path, f, s.value))
 			return
 		}
 	}
@@ -202,7 +203,7 @@ func TestGoOfTheFuture(t *testing.T) {
 
 	got, err := Read(bytes.NewReader(data), int64(len(data)), everything)
 	require.ErrorIs(t, err, gosymbol.ErrVersion)
-	assert.False(t, got.Lines())
+	assert.Nil(t, got.Index())
 	for _, s := range symbols {
 		if s.Name == "main.main" {
 			name, _ := got.Name(s.Value)
@@ -211,6 +212,18 @@ func TestGoOfTheFuture(t *testing.T) {
 		}
 	}
 	t.Fatal("no main.main")
+}
+
+// framesOf returns the frames of an address of a Go program, lines and all.
+func framesOf(t *testing.T, path string, f *File, addr uint64) []Frame {
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.NotNil(t, f.Index())
+	n, ok := f.Index().Unit(addr)
+	require.True(t, ok)
+	units, err := ReadUnits(bytes.NewReader(data), int64(len(data)), everything, f.Index(), []uint32{n})
+	require.NoError(t, err)
+	return f.Frames(addr, units[0], nil)
 }
 
 const cSource = `

@@ -3,16 +3,13 @@
 
 package symbol
 
-import "strings"
-
-// table maps disjoint address ranges to names. A range costs 16 bytes, a name its
-// length and one byte; neither holds a pointer for the garbage collector to
-// follow. Ranges of one function that an inner one splits share its name.
+// table maps disjoint address ranges to names. A range costs 16 bytes and its name. Ranges
+// of one function that an inner one splits share its name.
 type table struct {
 	starts  []uint64 // ascending
 	lengths []uint32
-	names   []uint32 // offsets in text
-	text    string   // names, each ended by a zero byte
+	numbers []uint32 // of names
+	names   names
 }
 
 // name returns the name of the range that holds addr.
@@ -21,12 +18,11 @@ func (t *table) name(addr uint64) (string, bool) {
 	if i < 0 || addr-t.starts[i] >= uint64(t.lengths[i]) {
 		return "", false
 	}
-	s := t.text[t.names[i]:]
-	return s[:strings.IndexByte(s, 0)], true
+	return t.names.at(t.numbers[i]), true
 }
 
 func (t *table) bytes() int {
-	return 8*cap(t.starts) + 4*cap(t.lengths) + 4*cap(t.names) + len(t.text)
+	return 8*cap(t.starts) + 4*cap(t.lengths) + 4*cap(t.numbers) + t.names.bytes()
 }
 
 // below returns the index of the last start that is not above addr, or -1. It is

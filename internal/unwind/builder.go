@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"slices"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/elffile"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/gosymbol"
@@ -81,10 +80,8 @@ func (b *builder) build(eh, debug *section, golang *gosymbol.Input) error {
 	if err != nil {
 		b.damage(err)
 	}
-	rows := overlay(first, overlay(returns, overlay(between, second)))
-	// What was appended to has room to spare, which the table would keep.
-	b.table.Rows = slices.Clone(rows)
-	b.table.Rules = slices.Clone(b.dictionary.rules)
+	b.table.Rows = overlay(first, overlay(returns, overlay(between, second)))
+	b.table.Rules = b.dictionary.rules
 	if len(b.table.Rows) == 0 {
 		return errors.Join(ErrNoFrames, b.table.Cause)
 	}
@@ -103,7 +100,8 @@ func (b *builder) lowest() uint64 {
 // compile returns the rows of one section. Where FDEs overlap, the first one by
 // address wins.
 func (b *builder) compile(l *entries) ([]Row, error) {
-	out := rows{dictionary: &b.dictionary, base: b.table.Base}
+	const usual = 8 // rows of a function
+	out := rows{dictionary: &b.dictionary, base: b.table.Base, all: make([]Row, 0, usual*len(l.fdes))}
 	b.machine.rows = &out
 	for _, f := range l.fdes {
 		start := max(f.start, out.end)

@@ -30,7 +30,8 @@ func (b *builder) goRows(in *gosymbol.Input) ([]Row, error) {
 	if in == nil || b.table.Arch != AMD64 {
 		return nil, nil
 	}
-	out := rows{dictionary: &b.dictionary, base: b.table.Base}
+	const usual = 32 // bytes of the line table per row, at least
+	out := rows{dictionary: &b.dictionary, base: b.table.Base, all: make([]Row, 0, in.Size/usual)}
 	err := gosymbol.Spans(*in, func(s gosymbol.Span) error {
 		if s.Start < max(out.base, out.end) || s.End-out.base > math.MaxUint32 {
 			return fmt.Errorf("%w: Go code at %#x", ErrDamaged, s.Start)

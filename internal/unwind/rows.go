@@ -81,8 +81,11 @@ func (r *rows) put(row Row) {
 
 // overlay returns the rows of over, and where they know nothing those of under.
 func overlay(over, under []Row) []Row {
-	if len(under) == 0 {
+	switch {
+	case len(under) == 0:
 		return over
+	case len(over) == 0:
+		return under
 	}
 	out := rows{all: make([]Row, 0, len(over)+len(under))}
 	var top, bottom uint16

@@ -23,13 +23,13 @@ import (
 const metricsAddress = "127.0.0.1:18893"
 
 const config = `
-receivers: {ebpf_profiler: {samples_per_second: %d}}
+receivers: {%[1]s: {%[2]s}}
 exporters: {nop: }
 service:
   telemetry:
     metrics:
       readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: 18893}}}}]
-  pipelines: {profiles: {receivers: [ebpf_profiler], exporters: [nop]}}
+  pipelines: {profiles: {receivers: [%[1]s], exporters: [nop]}}
 `
 
 // collector is a running one.
@@ -38,10 +38,18 @@ type collector struct {
 	startSeconds float64
 }
 
+// configuration is that of a collector with this receiver, without it if the rate is 0.
+func configuration(hz int) string {
+	if hz == 0 {
+		return fmt.Sprintf(config, "otlp", "protocols: {grpc: {endpoint: '127.0.0.1:0'}}")
+	}
+	return fmt.Sprintf(config, "ebpf_profiler", fmt.Sprintf("samples_per_second: %d", hz))
+}
+
 // startCollector returns when the collector says that it is ready.
 func startCollector(binary string, hz int) (*collector, error) {
 	began := time.Now()
-	cmd := exec.Command(binary, "--config=yaml:"+fmt.Sprintf(config, hz), "--feature-gates=service.profilesSupport")
+	cmd := exec.Command(binary, "--config=yaml:"+configuration(hz), "--feature-gates=service.profilesSupport")
 	log, err := cmd.StderrPipe()
 	if err != nil {
 		return nil, err
@@ -75,7 +83,14 @@ type reading struct {
 	forks    float64 // since boot
 	metrics  map[string]float64
 	mapBytes float64
-	rssBytes float64
+	// rssBytes are in memory, of which anonBytes are not of files; peakBytes were at most.
+	rssBytes, anonBytes, peakBytes float64
+}
+
+// resetPeak forgets what was in memory at most.
+func (c *collector) resetPeak() error {
+	const peak = "5" // Documentation/filesystems/proc.rst, v6.12
+	return os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", c.cmd.Process.Pid), []byte(peak), 0)
 }
 
 func (c *collector) read() (r reading, err error) {
@@ -96,6 +111,8 @@ func (c *collector) read() (r reading, err error) {
 		return r, err
 	}
 	r.rssBytes = 1024 * field(string(status), "VmRSS:")
+	r.anonBytes = 1024 * field(string(status), "RssAnon:")
+	r.peakBytes = 1024 * field(string(status), "VmHWM:")
 	r.metrics, err = scrape()
 	return r, err
 }

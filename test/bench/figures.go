@@ -10,7 +10,8 @@ import "time"
 // figures are what one run cost.
 type figures struct {
 	forks, cpuPercent, microsPerSample, bpfMicrosPerSample float64
-	rssMB, mapsMB, startSeconds, lagMillis, late, lost     float64
+	rssMB, anonMB, mapsMB, startSeconds, startCPU          float64
+	lagMillis, late, lost                                  float64
 }
 
 func compare(c *collector, before, after reading, d time.Duration) figures {
@@ -24,8 +25,10 @@ func compare(c *collector, before, after reading, d time.Duration) figures {
 		microsPerSample:    1e6 * cpu / samples,
 		bpfMicrosPerSample: 1e6 * bpf / samples,
 		rssMB:              after.rssBytes / 1e6,
+		anonMB:             after.anonBytes / 1e6,
 		mapsMB:             after.mapBytes / 1e6,
 		startSeconds:       c.startSeconds,
+		startCPU:           before.cpu.Seconds(),
 		late:               after.metrics["late_records"],
 		lost:               after.lost() - before.lost(),
 	}

@@ -32,7 +32,7 @@ func main() {
 // load is what runs beside the collector.
 type load struct {
 	name string
-	hz   int
+	hz   int // 0: without the receiver
 	// burners each keep one CPU busy, forkers each start programs.
 	burners, forkers int
 	// pause is how long a forker waits after each program.
@@ -44,6 +44,7 @@ func run() error {
 	runs := flag.Int("runs", 3, "runs per row")
 	only := flag.String("load", "", "measure rows of this load only")
 	duration := flag.Duration("for", 20*time.Second, "length of a run")
+	files := flag.Bool("files", false, "measure the memory that large files take, in place of loads")
 	flag.Parse()
 
 	stats, err := ebpf.EnableStats(unix.BPF_STATS_RUN_TIME)
@@ -51,13 +52,19 @@ func run() error {
 		return fmt.Errorf("turn on run-time statistics of BPF, run as root: %w", err)
 	}
 	defer stats.Close()
+	if *files {
+		heading(1, *duration)
+		return measureFiles(*binary, *duration)
+	}
 	burner, err := os.Executable()
 	if err != nil {
 		return err
 	}
 	heading(*runs, *duration)
+	columns()
 	cpus := runtime.NumCPU()
 	for _, l := range []load{
+		{name: "without"},
 		{name: "quiet", hz: 19}, {name: "busy", hz: 19, burners: cpus},
 		{name: "quiet", hz: 97}, {name: "busy", hz: 97, burners: cpus},
 		{name: "busy", hz: 997, burners: cpus}, {name: "busy", hz: 4999, burners: cpus},
@@ -81,6 +88,9 @@ func run() error {
 	return nil
 }
 
+// settle is the first window, names included.
+const settle = 6 * time.Second
+
 // measure runs the collector once.
 func measure(binary, burner string, l load, d time.Duration) (f figures, err error) {
 	var roles []string
@@ -103,7 +113,6 @@ func measure(binary, burner string, l load, d time.Duration) (f figures, err err
 		return f, err
 	}
 	defer func() { err = errors.Join(err, c.stop()) }()
-	const settle = 6 * time.Second // the first window, names included
 	time.Sleep(settle)
 	before, err := c.read()
 	if err != nil {
@@ -140,8 +149,11 @@ func heading(runs int, d time.Duration) {
 	commit, _ := exec.Command("git", "describe", "--always", "--dirty").Output()
 	fmt.Printf("Commit %s, Linux %s, %d CPUs, median of %d runs of %s each.\n\n",
 		strings.TrimSpace(string(commit)), unix.ByteSliceToString(name.Release[:]), runtime.NumCPU(), runs, d)
-	fmt.Println("| load | Hz | forks/s | CPU % of one core | us per sample | BPF us per sample | RSS MB | BPF maps MB | start s | largest lag ms | late | lost |")
-	fmt.Println("|---|---|---|---|---|---|---|---|---|---|---|---|")
+}
+
+func columns() {
+	fmt.Println("| load | Hz | forks/s | CPU % of one core | us per sample | BPF us per sample | RSS MB | anonymous MB | BPF maps MB | start s | CPU s of the first 6 s | largest lag ms | late | lost |")
+	fmt.Println("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|")
 }
 
 func row(l load, all []figures) string {
@@ -159,14 +171,16 @@ func row(l load, all []figures) string {
 		}
 		return fmt.Sprintf("%.1f", median(get))
 	}
-	return fmt.Sprintf("| %s | %d | %.0f | %.2f | %s | %s | %.0f | %.1f | %.2f | %.0f | %.0f | %.0f |", l.name, l.hz,
+	return fmt.Sprintf("| %s | %d | %.0f | %.2f | %s | %s | %.0f | %.0f | %.1f | %.2f | %.2f | %.0f | %.0f | %.0f |", l.name, l.hz,
 		median(func(f figures) float64 { return f.forks }),
 		median(func(f figures) float64 { return f.cpuPercent }),
 		perSample(func(f figures) float64 { return f.microsPerSample }),
 		perSample(func(f figures) float64 { return f.bpfMicrosPerSample }),
 		median(func(f figures) float64 { return f.rssMB }),
+		median(func(f figures) float64 { return f.anonMB }),
 		median(func(f figures) float64 { return f.mapsMB }),
 		median(func(f figures) float64 { return f.startSeconds }),
+		median(func(f figures) float64 { return f.startCPU }),
 		median(func(f figures) float64 { return f.lagMillis }),
 		median(func(f figures) float64 { return f.late }),
 		median(func(f figures) float64 { return f.lost }))

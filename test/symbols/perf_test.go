@@ -209,7 +209,7 @@ func namer(file string) func(sampled) string {
 		}
 	}
 	p, err := Open(file)
-	if p == nil || p.File == nil || err != nil && p.File.Functions() == 0 && !p.File.Lines() {
+	if p == nil || p.File == nil || err != nil && p.File.Functions() == 0 {
 		return none
 	}
 	p.Close()

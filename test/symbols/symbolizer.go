@@ -76,8 +76,8 @@ func (f Frame) clean() Frame {
 type Program struct {
 	Path  string
 	File  *symbol.File
-	index *dwarfsymbol.Index
-	units map[uint32]*dwarfsymbol.Unit
+	index *symbol.Index
+	units map[uint32]*symbol.Unit
 	open  []*os.File
 	size  int64
 	o     symbol.Options
@@ -85,18 +85,20 @@ type Program struct {
 
 // Open reads a file; the caller closes it.
 func Open(file string) (*Program, error) {
-	p := &Program{Path: file, units: map[uint32]*dwarfsymbol.Unit{}}
+	p := &Program{Path: file, units: map[uint32]*symbol.Unit{}}
 	p.o = symbol.Options{Native: true, Go: true, Separate: p.separate, Other: p.other}
 	f, size, err := p.openFile(file)
 	if err != nil {
 		return nil, err
 	}
 	p.size = size
-	if p.File, err = symbol.Read(f, size, p.o); err != nil || p.File.Lines() {
-		p.index = &dwarfsymbol.Index{}
+	if p.File, err = symbol.Read(f, size, p.o); err != nil {
+		p.index = &symbol.Index{}
 		return p, err
 	}
-	p.index, err = symbol.ReadIndex(f, size, p.o)
+	if p.index = p.File.Index(); p.index == nil {
+		p.index, err = symbol.ReadIndex(f, size, p.o)
+	}
 	return p, err
 }
 
@@ -175,7 +177,7 @@ func (p *Program) Name(addr uint64) (out []Frame) {
 }
 
 // unit is what the debug information says of an address that was prepared.
-func (p *Program) unit(addr uint64) *dwarfsymbol.Unit {
+func (p *Program) unit(addr uint64) *symbol.Unit {
 	if n, ok := p.index.Unit(addr); ok {
 		return p.units[n]
 	}

@@ -14,7 +14,7 @@ import (
 
 // unitFunctions is how many functions a unit has: few, as it is all or nothing, and enough
 // that what is kept of it is more than what it takes to keep it.
-const unitFunctions = 16
+const unitFunctions = 4
 
 // Index tells which unit, some functions in a row, is about an address, and where in the
 // file they are. It is immutable, and safe for concurrent use. A unit costs four bytes.

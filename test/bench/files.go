@@ -26,7 +26,6 @@ var large = []struct {
 	{"200 static programs", startMany},
 	{"chromium", startChromium},
 	{"clang-19", startClang},
-	{"500 MB of debug information", startDebug},
 }
 
 // measureFiles prints what the collector has in memory before and after large files came.
@@ -149,47 +148,4 @@ func startClang(ctx context.Context, dir string) error {
 		return err
 	}
 	return command(ctx, dir, "sh", "-c", "while :; do clang-19 -O2 -c source.cc -o source.o; done")
-}
-
-// startDebug runs a program with 500 MB of debug information, which is 100 times that of some
-// thousand functions with inlined calls.
-func startDebug(ctx context.Context, dir string) error {
-	const functions, units = 12_000, 100
-	var source strings.Builder
-	source.WriteString("static inline int twice(int x, int y) { int z = x * y; for (int i = 0; i < (x & 15); i++) z ^= z << i; return z; }\n")
-	for i := range functions {
-		fmt.Fprintf(&source, "int f%d(int first, int second) {\n\tint sum = twice(first, %d);\n\tsum += twice(second, sum);\n\treturn sum;\n}\n", i, i)
-	}
-	source.WriteString("int all(int x) {\n")
-	for i := range functions {
-		fmt.Fprintf(&source, "\tx += f%d(x, x);\n", i)
-	}
-	source.WriteString("\treturn x;\n}\n")
-	if err := compile(dir, source.String(), "-g", "-O1", "-fno-ipa-cp", "-fno-inline-functions", "-c", "-o", "unit.o"); err != nil {
-		return err
-	}
-	var program strings.Builder
-	link := []string{"-g", "-o", "debug"}
-	for i := range units {
-		object := fmt.Sprintf("unit%d.o", i)
-		if err := exec.Command("objcopy", fmt.Sprintf("--prefix-symbols=u%d_", i), filepath.Join(dir, "unit.o"), filepath.Join(dir, object)).Run(); err != nil {
-			return fmt.Errorf("objcopy: %w", err)
-		}
-		fmt.Fprintf(&program, "int u%d_all(int);\n", i)
-		link = append(link, object)
-	}
-	program.WriteString("int main(void) { int x = 1; for (;;) {\n")
-	for i := range units {
-		fmt.Fprintf(&program, "x += u%d_all(x);\n", i)
-	}
-	program.WriteString("} }\n")
-	if err := compile(dir, program.String(), "-c", "-o", "main.o"); err != nil {
-		return err
-	}
-	linker := exec.Command("gcc", append(link, "main.o")...)
-	linker.Dir, linker.Stderr = dir, os.Stderr
-	if err := linker.Run(); err != nil {
-		return fmt.Errorf("link: %w", err)
-	}
-	return command(ctx, dir, filepath.Join(dir, "debug"))
 }

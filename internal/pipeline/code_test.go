@@ -5,6 +5,7 @@ package pipeline
 
 import (
 	"bytes"
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -73,4 +74,22 @@ func TestAFileThatIsChangedInPlaceIsReadAgain(t *testing.T) {
 	ask()
 	c.loaded(FileAnswer{ID: m.ID(), Content: after, File: two})
 	require.False(t, c.isAbsent(m.ID()))
+}
+
+// A file that finds no room among those that wait is asked for when it comes up again.
+func TestFilesThatWaitAreBounded(t *testing.T) {
+	c := newCode(1 << 20)
+	want := func(i int) bool {
+		m := &event.Mapping{Path: "/x", BuildID: fmt.Sprint(i)}
+		return c.want(c.id(m), m, holders(life))
+	}
+	for i := range maxFileRequests {
+		require.True(t, want(i))
+	}
+	require.False(t, want(maxFileRequests))
+	require.Len(t, c.requests(2*maxFileRequests), maxFileRequests)
+	require.False(t, want(maxFileRequests), "they are on their way")
+	c.loaded(FileAnswer{ID: event.FileID{BuildID: "0"}})
+	require.True(t, want(maxFileRequests))
+	require.Len(t, c.requests(9), 1)
 }

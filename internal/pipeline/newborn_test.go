@@ -4,6 +4,7 @@
 package pipeline
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -38,4 +39,22 @@ func TestFilesOfTheNewbornAreAskedForAtOnce(t *testing.T) {
 	p.Complete(1100 * ms)
 	p.Batch(batch(sample(1130*ms, 7)))
 	require.Empty(t, p.FileRequests(9))
+}
+
+// Those beyond the bounds are asked for at the completion.
+func TestNewbornsAreBounded(t *testing.T) {
+	n := newborns{newCode(1 << 20), map[uint32]*newborn{}}
+	born := &event.Batch{}
+	for i := range uint32(2 * maxNewborns) {
+		born.Lifecycle = append(born.Lifecycle, event.Lifecycle{Kind: event.Fork, Proc: event.ProcID{PID: 1 + i}})
+	}
+	for i := range uint64(2 * maxNewbornFiles) {
+		born.Mapped = append(born.Mapped, event.Mapped{PID: 1, Mapping: event.Mapping{Path: "/x", BuildID: fmt.Sprint(i)}})
+	}
+	n.observe(born)
+	require.Len(t, n.born, maxNewborns)
+	n.observe(&event.Batch{Samples: []event.Sample{{Proc: event.ProcID{PID: 1}}, {Proc: event.ProcID{PID: 2 * maxNewborns}}}})
+	require.Len(t, n.code.requests(9*maxNewbornFiles), maxNewbornFiles)
+	n.complete()
+	require.Empty(t, n.born)
 }

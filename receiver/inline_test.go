@@ -137,6 +137,7 @@ fn main() {
 // and Rust is told from other native code.
 func TestInlinedCallsByLanguage(t *testing.T) {
 	roottest.Need(t)
+	needQuiet(t)
 	for name, c := range map[string]struct {
 		source       string
 		compile      []string
@@ -241,6 +242,7 @@ func TestNamesThatAreSwitchedOff(t *testing.T) {
 // The kernel, Go and code made at run time are switched off one by one.
 func TestKindsThatAreSwitchedOff(t *testing.T) {
 	roottest.Need(t)
+	needQuiet(t)
 	golang, _ := workloads.BuildGoInline(t)
 	made := workloads.BuildJIT(t)
 	for name, c := range map[string]struct {

@@ -7,9 +7,11 @@ package receiver_test
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -72,6 +74,7 @@ func python312() string {
 // container: the list has the PID that the process sees, in a /tmp that only it sees.
 func TestRuntimesThatWriteNamesDown(t *testing.T) {
 	roottest.Need(t)
+	needQuiet(t)
 	for name, c := range map[string]struct {
 		file, source string
 		command      []string
@@ -108,6 +111,20 @@ func TestRuntimesThatWriteNamesDown(t *testing.T) {
 			require.True(t, runErr == nil || name == "Java", "%v %s", runErr, out.String())
 			checkRuntime(t, sink.AllProfiles(), program, c.frameType, c.inner, c.outer)
 		})
+	}
+}
+
+// needQuiet skips a test whose programs end before names are read when the host does much
+// else: what is late is told by frames_pending.
+func needQuiet(t *testing.T) {
+	t.Helper()
+	text, err := os.ReadFile("/proc/loadavg")
+	require.NoError(t, err)
+	var load float64
+	_, err = fmt.Sscan(string(text), &load)
+	require.NoError(t, err)
+	if load > float64(8*runtime.NumCPU()) {
+		t.Skip("the host is too busy: ", load)
 	}
 }
 

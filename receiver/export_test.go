@@ -7,7 +7,10 @@ package receiver
 type Ledger struct {
 	Expected, Unfired, Taken, Filtered, Delivered, InFlight, Late, Completions uint64
 
-	Lost map[string]uint64
+	// Unsent are those of Filtered that the sampler dropped as those of unwanted processes.
+	Unsent uint64
+
+	Lost, Reasons map[string]uint64
 }
 
 // LostTotal is the number of samples lost for any reason.
@@ -32,7 +35,9 @@ func ReadLedger(r *Receiver) func() Ledger {
 			InFlight:    s.inFlight(),
 			Late:        s.pipeline.Ledger.Late,
 			Completions: s.completions,
+			Unsent:      s.counters.Filtered,
 			Lost:        lost(s),
+			Reasons:     filtered(s),
 		}
 		for _, n := range filtered(s) {
 			l.Filtered += n

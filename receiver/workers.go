@@ -16,8 +16,10 @@ import (
 // reader answers the pipeline's requests from /proc and from files.
 type reader interface {
 	process(process.Request) process.Answer
-	// container is "" if the group is of none, or could not be read.
-	container(event.CgroupID) string
+	// group is empty if it could not be read.
+	group(event.CgroupID) pipeline.Group
+	// user is the number of a user.
+	user(name string) (uint32, error)
 	// tellsContainers: of all processes, even those that are gone.
 	tellsContainers() bool
 	// file returns with the answer what was left out of it.
@@ -89,8 +91,8 @@ func (c clerk) process(r process.Request) func() apply {
 
 func (c clerk) group(id event.CgroupID) func() apply {
 	return func() apply {
-		container := c.reader.container(id)
-		return func(p *pipeline.Pipeline) { p.GroupFound(id, container) }
+		group := c.reader.group(id)
+		return func(p *pipeline.Pipeline) { p.GroupFound(id, group) }
 	}
 }
 

@@ -63,7 +63,7 @@ func (g groups) open(id event.CgroupID) (fd int, err error) {
 	return fd, err
 }
 
-// TellsContainers reports whether Container knows the containers of all processes:
+// TellsContainers reports whether Group knows the containers of all processes:
 // there is no other hierarchy, and we may look groups up.
 func (r *Reader) TellsContainers() bool {
 	fd, err := openat(unix.AT_FDCWD, filepath.Join(r.root, "sys/fs/cgroup"), unix.O_RDONLY|unix.O_DIRECTORY)
@@ -87,21 +87,24 @@ func (r *Reader) TellsContainers() bool {
 	return true
 }
 
-// Container returns the ID of the innermost container that the control group is
-// of, "" if of none. No process of it need exist, but the group must. It needs
-// CAP_DAC_READ_SEARCH.
-func (r *Reader) Container(id event.CgroupID) (string, error) {
+// Group returns the path of a control group below the root of its hierarchy, and the ID
+// of the innermost container that it is of, "" if of none. No process of it need exist,
+// but the group must. It needs CAP_DAC_READ_SEARCH.
+func (r *Reader) Group(id event.CgroupID) (path, container string, err error) {
 	fd, err := r.groups.open(id)
 	if err != nil {
-		return "", fmt.Errorf("control group %d: %w", id, err)
+		return "", "", fmt.Errorf("control group %d: %w", id, err)
 	}
 	defer unix.Close(fd)
 	root, rootErr := r.pathOf(int(r.groups))
-	path, err := r.pathOf(fd)
+	path, err = r.pathOf(fd)
 	if err := errors.Join(rootErr, err); err != nil {
-		return "", fmt.Errorf("control group %d: %w", id, err)
+		return "", "", fmt.Errorf("control group %d: %w", id, err)
 	}
-	return containerOf([]byte(strings.TrimPrefix(path, root))), nil
+	if path = strings.TrimPrefix(path, root); path == "" {
+		path = "/"
+	}
+	return path, containerOf([]byte(path)), nil
 }
 
 // pathOf returns the path of an open file.

@@ -44,24 +44,26 @@ func TestContainerOfAGroup(t *testing.T) {
 		{scope, id},
 		{filepath.Join(scope, "init.scope"), id},
 	} {
-		found, err := r.Container(group(t, tt.path))
+		at, found, err := r.Group(group(t, tt.path))
 		require.NoError(t, err)
+		require.Equal(t, strings.TrimPrefix(tt.path, root), at)
 		require.Equal(t, tt.want, found, tt.path)
 	}
 	gone := group(t, filepath.Join(scope, "gone"))
 	require.NoError(t, os.Remove(filepath.Join(scope, "gone")))
-	_, err = r.Container(gone)
+	_, _, err = r.Group(gone)
 	require.ErrorIs(t, err, unix.ESTALE)
-	_, err = r.Container(1 << 60)
+	_, _, err = r.Group(1 << 60)
 	require.ErrorIs(t, err, unix.ESTALE)
-	found, err := r.Container(1)
+	at, found, err := r.Group(1)
 	require.NoError(t, err)
+	require.Equal(t, "/", at)
 	require.Empty(t, found, "the root")
 }
 
 func TestWithoutGroups(t *testing.T) {
 	r := &Reader{groups: openGroups(t.TempDir())}
-	_, err := r.Container(1)
+	_, _, err := r.Group(1)
 	require.ErrorContains(t, err, "no hierarchy of version 2 is mounted")
 	require.NoError(t, r.groups.close())
 }

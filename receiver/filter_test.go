@@ -8,9 +8,11 @@ package receiver_test
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -192,16 +194,22 @@ func TestFilterAcrossExec(t *testing.T) {
 	roottest.Need(t)
 	lives := workloads.BuildLives(t)
 	all, l := filtered(t, include(filter.Rule{Executable: lives.Beta}), func() {
-		lives.Run(t, "burn 2 900 exec %s burn 3 900 exec %s burn 4 900 exec %s burn 5 400", lives.Beta, lives.Alpha, lives.Beta)
+		lives.Run(t, "burn 2 900 exec %s burn 3 900 exec %s burn 4 800 exec %s burn 5 400", lives.Beta, lives.Alpha, lives.Beta)
 	})
 	n := counts(t, all, lives)
 	require.Greater(t, n["beta"], 100)
 	require.Zero(t, n["alpha"]+n["other"])
 	require.Greater(t, l.Unsent, uint64(100))
-	generations := map[string]bool{}
-	workloads.EachSample(all, lives.ByAddress, func(_ pcommon.Map, slot string, _ int) { generations[slot] = true })
-	require.True(t, generations["beta_slot_3"])
-	require.True(t, generations["beta_slot_5"], "it is in again")
+	var times []uint64
+	eachSample(all, func(_ pcommon.Map, _ pprofile.ProfilesDictionary, s pprofile.Sample) {
+		times = append(times, s.TimestampsUnixNano().AsRaw()...)
+	})
+	slices.Sort(times)
+	pause := uint64(0)
+	for i := range times[1:] {
+		pause = max(pause, times[i+1]-times[i])
+	}
+	require.Greater(t, time.Duration(pause), 600*time.Millisecond, "it is in again after it was out")
 }
 
 // A process is in the first window that begins when it is old enough, and in all later.
@@ -239,6 +247,49 @@ func TestFilterByAge(t *testing.T) {
 	require.GreaterOrEqual(t, with, 2)
 }
 
+// A reload shuts the receiver down and starts one with another filter. What is between the
+// last sample of the one and the first of the other is the gap.
+func TestAnotherFilterAfterAReload(t *testing.T) {
+	roottest.Need(t)
+	lives := workloads.BuildLives(t)
+	busy := []*exec.Cmd{exec.Command(lives.Alpha, "burn", "0", "60000"), exec.Command(lives.Beta, "burn", "1", "60000")}
+	for _, c := range busy {
+		require.NoError(t, c.Start())
+		t.Cleanup(func() {
+			require.NoError(t, c.Process.Kill())
+			_ = c.Wait()
+		})
+	}
+	sinks := []*consumertest.ProfilesSink{{}, {}}
+	first := startKernel(t, filtering(include(filter.Rule{Executable: lives.Alpha})), sinks[0])
+	time.Sleep(1500 * time.Millisecond)
+	began, before := time.Now(), ownCPU(t)
+	require.NoError(t, first.Shutdown(t.Context()))
+	down := time.Since(began)
+	second := startKernel(t, filtering(include(filter.Rule{Executable: lives.Beta})), sinks[1])
+	took, cpu := time.Since(began), ownCPU(t)-before
+	time.Sleep(1500 * time.Millisecond)
+	require.NoError(t, second.Shutdown(t.Context()))
+
+	var last, next uint64
+	for i, program := range []string{"alpha", "beta"} {
+		n := counts(t, sinks[i].AllProfiles(), lives)
+		require.Positive(t, n[program])
+		require.Zero(t, n["alpha"]+n["beta"]+n["other"]-n[program])
+	}
+	eachSample(sinks[0].AllProfiles(), func(_ pcommon.Map, _ pprofile.ProfilesDictionary, s pprofile.Sample) {
+		last = max(last, slices.Max(s.TimestampsUnixNano().AsRaw()))
+	})
+	next = math.MaxUint64
+	eachSample(sinks[1].AllProfiles(), func(_ pcommon.Map, _ pprofile.ProfilesDictionary, s pprofile.Sample) {
+		next = min(next, slices.Min(s.TimestampsUnixNano().AsRaw()))
+	})
+	require.Less(t, last, next)
+	gap := time.Duration(next - last)
+	t.Logf("a gap of %v; %v to shut down, %v in all, %v of user CPU", gap, down, took, cpu)
+	require.Less(t, gap, 10*time.Second)
+}
+
 func TestFilterNamesAUserThatIsNotThere(t *testing.T) {
 	roottest.Need(t)
 	s := fast()
@@ -247,4 +298,51 @@ func TestFilterNamesAUserThatIsNotThere(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualError(t, r.Start(t.Context(), componenttest.NewNopHost()),
 		`filter::exclude: user: /etc/passwd has no user "nobody-at-all": name a user of the host, or a number`)
+}
+
+// What the receiver takes while 200 processes are busy, all or one of which it profiles.
+func BenchmarkOneOfTwoHundred(b *testing.B) {
+	roottest.Need(b)
+	lives := workloads.BuildLives(b)
+	for i := range 200 {
+		c := exec.Command("nice", "-n", "19", lives.Program(min(i, 1)), "burn", "0", "600000")
+		c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+		require.NoError(b, c.Start())
+		b.Cleanup(func() {
+			_ = c.Process.Kill()
+			_ = c.Wait()
+		})
+	}
+	for _, bb := range []struct {
+		name   string
+		filter receiver.Filter
+	}{{"all", receiver.Filter{}}, {"one", include(filter.Rule{Executable: lives.Alpha})}} {
+		b.Run(bb.name, func(b *testing.B) {
+			s := filtering(bb.filter)
+			s.PollInterval, s.CompletionInterval, s.ReporterInterval = 250*time.Millisecond, 500*time.Millisecond, 5*time.Second
+			r, err := receiver.New(metadatatest.NewSettings(componenttest.NewTelemetry()), s, receiver.OpenKernel, consumertest.NewNop())
+			require.NoError(b, err)
+			require.NoError(b, r.Start(b.Context(), componenttest.NewNopHost()))
+			time.Sleep(6 * time.Second) // files are read once
+			ledger := receiver.ReadLedger(r)
+			before, from := ownCPU(b), ledger()
+			for b.Loop() {
+				time.Sleep(10 * time.Second)
+			}
+			after, to := ownCPU(b), ledger()
+			require.NoError(b, r.Shutdown(b.Context()))
+			b.ReportMetric(float64((after-before).Microseconds())/1e4/b.Elapsed().Seconds(), "%user")
+			b.ReportMetric(float64(to.Taken-from.Taken)/b.Elapsed().Seconds(), "taken/s")
+			b.ReportMetric(100*float64(to.Unsent-from.Unsent)/float64(to.Taken-from.Taken), "%unsent")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// ownCPU is the time that this process was in user space.
+func ownCPU(t testing.TB) time.Duration {
+	t.Helper()
+	var u syscall.Rusage
+	require.NoError(t, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+	return time.Duration(u.Utime.Nano())
 }

@@ -243,3 +243,22 @@ func TestAWindowHasAllSamplesOfALifeOrNone(t *testing.T) {
 		requireLedger(t, p)
 	})
 }
+
+// Of who is gone before it is judged the sampler is not told: nothing would end that.
+func TestWhoIsGoneIsNotRejected(t *testing.T) {
+	p := filtering(filter.Rules{Include: []filter.Rule{{Cgroup: "/in"}}}, 0)
+	s := sample(1100*ms, 7)
+	p.Batch(&event.Batch{
+		Lifecycle: []event.Lifecycle{
+			fork(1050*ms, 7, 5, 'a'),
+			{Kind: event.Exit, KTime: 1110 * ms, Proc: s.Proc},
+			{Kind: event.Free, KTime: 1120 * ms, Proc: s.Proc},
+		},
+		Samples: []event.Sample{s},
+	})
+	p.Complete(1200 * ms)
+	p.GroupFound(5, Group{Path: "/out"})
+	require.Empty(t, p.Flush(1300*ms))
+	require.EqualValues(t, 1, p.Stats().Ledger.Filtered)
+	require.Equal(t, Rulings{}, p.Rulings())
+}

@@ -15,13 +15,16 @@ import (
 	"go.opentelemetry.io/collector/confmap"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/demangle"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/source"
 )
 
 const (
 	maxSamplesPerSecond = 10_000
 	minReporterInterval = time.Second
-	minPollInterval     = 10 * time.Millisecond
-	maxPollInterval     = time.Second
+	// maxReporterJitter leaves a window some length.
+	maxReporterJitter = 0.9
+	minPollInterval   = 10 * time.Millisecond
+	maxPollInterval   = time.Second
 	// minRingBufferSize is the smallest page of all platforms. Where pages are
 	// larger, opening the rings reports a size below one page: Validate gives the
 	// same answer on every machine.
@@ -45,6 +48,17 @@ type Config struct {
 	SamplesPerSecond int `mapstructure:"samples_per_second"`
 	// ReporterInterval is the length of a window: how often profiles are sent.
 	ReporterInterval time.Duration `mapstructure:"reporter_interval"`
+	// ReporterJitter is the fraction of ReporterInterval by which windows are longer or
+	// shorter, at random.
+	ReporterJitter float64 `mapstructure:"reporter_jitter"`
+	// CPUs lists the CPUs that are sampled; "" means all.
+	CPUs string `mapstructure:"cpus"`
+	// ProbabilisticThreshold is the probability, in percent, that the host is sampled in
+	// an interval of length ProbabilisticInterval.
+	ProbabilisticThreshold int           `mapstructure:"probabilistic_threshold"`
+	ProbabilisticInterval  time.Duration `mapstructure:"probabilistic_interval"`
+	// Filter says which processes are profiled.
+	Filter FilterConfig `mapstructure:"filter"`
 	// PollInterval is how often the kernel's buffers are drained.
 	PollInterval time.Duration `mapstructure:"poll_interval"`
 	// CompletionInterval is how often the receiver establishes up to which moment
@@ -88,21 +102,23 @@ var _ confmap.Validator = (*Config)(nil)
 
 func createDefaultConfig() component.Config {
 	return &Config{
-		SamplesPerSecond:   19,
-		ReporterInterval:   5 * time.Second,
-		PollInterval:       250 * time.Millisecond,
-		CompletionInterval: 500 * time.Millisecond,
-		MaxProcesses:       32_768,
-		MaxBatchBytes:      3 << 20,
-		RootPath:           "/",
-		DebugDirectories:   []string{"/usr/lib/debug"},
-		KernelNames:        true,
-		NativeNames:        true,
-		InlineFrames:       true,
-		GoNames:            true,
-		JITNames:           true,
-		SymbolCacheSize:    128 << 20,
-		Demangle:           string(demangle.Simplified),
+		SamplesPerSecond:       19,
+		ReporterInterval:       5 * time.Second,
+		ProbabilisticThreshold: 100,
+		ProbabilisticInterval:  time.Minute,
+		PollInterval:           250 * time.Millisecond,
+		CompletionInterval:     500 * time.Millisecond,
+		MaxProcesses:           32_768,
+		MaxBatchBytes:          3 << 20,
+		RootPath:               "/",
+		DebugDirectories:       []string{"/usr/lib/debug"},
+		KernelNames:            true,
+		NativeNames:            true,
+		InlineFrames:           true,
+		GoNames:                true,
+		JITNames:               true,
+		SymbolCacheSize:        128 << 20,
+		Demangle:               string(demangle.Simplified),
 	}
 }
 
@@ -111,6 +127,10 @@ func (c *Config) Validate() error {
 	return errors.Join(
 		inRange("samples_per_second", c.SamplesPerSecond, 1, maxSamplesPerSecond),
 		atLeast("reporter_interval", c.ReporterInterval, minReporterInterval),
+		inRange("reporter_jitter", c.ReporterJitter, 0, maxReporterJitter),
+		c.validateCPUs(),
+		inRange("probabilistic_threshold", c.ProbabilisticThreshold, 1, 100),
+		atLeast("probabilistic_interval", c.ProbabilisticInterval, minReporterInterval),
 		inRange("poll_interval", c.PollInterval, minPollInterval, maxPollInterval),
 		c.validateCompletionInterval(),
 		c.validateRingBufferSize(),
@@ -131,6 +151,13 @@ func (c *Config) validateCompletionInterval() error {
 	}
 	return fmt.Errorf("completion_interval: %v is out of range, want poll_interval (%v) to reporter_interval (%v)",
 		c.CompletionInterval, c.PollInterval, c.ReporterInterval)
+}
+
+func (c *Config) validateCPUs() error {
+	if _, err := source.ParseCPUs(c.CPUs); c.CPUs != "" && err != nil {
+		return fmt.Errorf("cpus: %q is out of range, want numbers and ranges of CPUs such as \"0-3,8\"", c.CPUs)
+	}
+	return nil
 }
 
 func (c *Config) validateRingBufferSize() error {
@@ -199,7 +226,7 @@ func (c *Config) validateCompletionListeners() error {
 	return errors.Join(errs...)
 }
 
-type number interface{ int | time.Duration }
+type number interface{ int | float64 | time.Duration }
 
 func inRange[T number](key string, v, low, high T) error {
 	if v >= low && v <= high {

@@ -6,6 +6,7 @@ package ebpfprofilerreceiver
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,9 +27,13 @@ func TestDefaultConfig(t *testing.T) {
 	require.NoError(t, componenttest.CheckConfigStruct(cfg))
 	require.NoError(t, confmap.Validate(cfg))
 	assert.Equal(t, &Config{
-		SamplesPerSecond:   19,
-		ReporterInterval:   5 * time.Second,
-		PollInterval:       250 * time.Millisecond,
+		SamplesPerSecond: 19,
+		ReporterInterval: 5 * time.Second,
+		PollInterval:     250 * time.Millisecond,
+
+		ProbabilisticThreshold: 100,
+		ProbabilisticInterval:  time.Minute,
+
 		CompletionInterval: 500 * time.Millisecond,
 		RingBufferSize:     0,
 		MaxProcesses:       32768,
@@ -58,6 +63,18 @@ func TestLoadConfig(t *testing.T) {
 		RingBufferSize:     1 << 20,
 		MaxProcesses:       1000,
 		MaxBatchBytes:      1_000_000,
+		ReporterJitter:     0.25,
+		CPUs:               "0-3,7",
+
+		ProbabilisticThreshold: 30,
+		ProbabilisticInterval:  2 * time.Minute,
+		Filter: FilterConfig{
+			Include: []FilterRule{{Executable: "/usr/bin/*", User: "33"}, {Cgroup: "/kubepods.slice/**"}},
+			Exclude: []FilterRule{{Comm: "sh", User: "root"}, {PID: 1}, {Container: "0123456789ab"}},
+
+			MinProcessAge: 10 * time.Second,
+		},
+
 		RootPath:           "/hostfs",
 		ProcessCommandArgs: true,
 		IncludeEnvVars:     []string{"OTEL_SERVICE_NAME", "lower"},
@@ -106,6 +123,16 @@ func TestValidate(t *testing.T) {
 		{"report below", func(c *Config) { c.ReporterInterval = time.Second - 1 }, "reporter_interval: 999.999999ms is out of range, want at least 1s"},
 		{"report lowest", func(c *Config) { c.ReporterInterval = time.Second }, ""},
 		{"report long", func(c *Config) { c.ReporterInterval = time.Hour }, ""},
+
+		{"jitter below", func(c *Config) { c.ReporterJitter = -0.1 }, "reporter_jitter: -0.1 is out of range, want 0 to 0.9"},
+		{"jitter highest", func(c *Config) { c.ReporterJitter = 0.9 }, ""},
+		{"jitter above", func(c *Config) { c.ReporterJitter = 1 }, "reporter_jitter: 1 is out of range, want 0 to 0.9"},
+		{"cpus", func(c *Config) { c.CPUs = "0-3,8" }, ""},
+		{"cpus wrong", func(c *Config) { c.CPUs = "3-1" }, `cpus: "3-1" is out of range, want numbers and ranges of CPUs such as "0-3,8"`},
+		{"threshold below", func(c *Config) { c.ProbabilisticThreshold = 0 }, "probabilistic_threshold: 0 is out of range, want 1 to 100"},
+		{"threshold above", func(c *Config) { c.ProbabilisticThreshold = 101 }, "probabilistic_threshold: 101 is out of range, want 1 to 100"},
+		{"draws lowest", func(c *Config) { c.ProbabilisticInterval = time.Second }, ""},
+		{"draws below", func(c *Config) { c.ProbabilisticInterval = time.Second - 1 }, "probabilistic_interval: 999.999999ms is out of range, want at least 1s"},
 
 		{"poll below", func(c *Config) { c.PollInterval = 10*time.Millisecond - 1 }, "poll_interval: 9.999999ms is out of range, want 10ms to 1s"},
 		{"poll lowest", func(c *Config) { c.PollInterval = 10 * time.Millisecond }, ""},
@@ -183,6 +210,34 @@ func TestValidate(t *testing.T) {
 				return
 			}
 			require.EqualError(t, cfg.Validate(), tt.want)
+		})
+	}
+}
+
+func TestValidateFilter(t *testing.T) {
+	for _, tt := range []struct {
+		name, want string
+		filter     FilterConfig
+	}{
+		{"all", "", FilterConfig{Include: []FilterRule{{Executable: "/a/{b,c}/*", Comm: "k*", Cgroup: "/**", Container: "0123456789ab", PID: 1, User: "root"}}}},
+		{"age", "filter: min_process_age: -1s is out of range, want at least 0s", FilterConfig{MinProcessAge: -time.Second}},
+		{"many", "filter: exclude: 257 is out of range, want 0 to 256", FilterConfig{Exclude: slices.Repeat([]FilterRule{{PID: 1}}, 257)}},
+		{"nothing", "filter::include::0: a rule that asks for nothing is out of range, want executable, comm, cgroup, container, pid or user", FilterConfig{Include: []FilterRule{{}}}},
+		{"relative", `filter::exclude::1: executable: "sh" matches no path, want a pattern that begins with / or **`, FilterConfig{Exclude: []FilterRule{{PID: 1}, {Executable: "sh"}}}},
+		{"pattern", `filter::include::0: comm: "[a" is no pattern, want pairs of [] and {}, and \ before them where they are meant`, FilterConfig{Include: []FilterRule{{Comm: "[a"}}}},
+		{"long", `filter::include::0: comm: "sixteen-letters!" matches no process, want at most 15 bytes, which is what the kernel keeps`, FilterConfig{Include: []FilterRule{{Comm: "sixteen-letters!"}}}},
+		{"container", `filter::include::0: container: "web" is no container ID, want its first 12 to 64 digits, 0-9 and a-f`, FilterConfig{Include: []FilterRule{{Container: "web"}}}},
+		{"pid", "filter::include::0: pid: 4194305 is out of range, want 0 to 4194304", FilterConfig{Include: []FilterRule{{PID: 4194305}}}},
+		{"user", "filter::include::0: user: 4294967295 is out of range, want a name or a number from 0 to 4294967294", FilterConfig{Include: []FilterRule{{User: "4294967295"}}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			cfg := createDefaultConfig().(*Config)
+			cfg.Filter = tt.filter
+			if tt.want == "" {
+				require.NoError(t, confmap.Validate(cfg))
+				return
+			}
+			require.EqualError(t, confmap.Validate(cfg), tt.want)
 		})
 	}
 }

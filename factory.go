@@ -16,6 +16,7 @@ import (
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/completion"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/demangle"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/metadata"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/source"
 	profiler "github.com/seed-a4c8bb2c/ebpfprofilerreceiver/receiver"
 )
 
@@ -56,9 +57,14 @@ func (f *factory) createProfiles(
 }
 
 func (f *factory) settings(c *Config) profiler.Settings {
+	cpus, _ := source.ParseCPUs(c.CPUs) // none without a list
 	return profiler.Settings{
 		SamplesPerSecond:   c.SamplesPerSecond,
 		ReporterInterval:   c.ReporterInterval,
+		ReporterJitter:     c.ReporterJitter,
+		CPUs:               cpus,
+		Filter:             c.Filter.settings(),
+		Lottery:            profiler.Lottery{Threshold: c.ProbabilisticThreshold, Interval: c.ProbabilisticInterval},
 		PollInterval:       c.PollInterval,
 		CompletionInterval: c.CompletionInterval,
 		RingBufferSize:     c.RingBufferSize,

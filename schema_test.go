@@ -55,12 +55,21 @@ func options(t *testing.T) map[string]row {
 	return out
 }
 
-// eachOption calls f with the key and the default of every option.
+// eachOption calls f with the key and the default of every option; those of a section
+// have keys such as section::option.
 func eachOption(f func(key string, value any)) {
-	c := reflect.ValueOf(createDefaultConfig()).Elem()
+	eachField(reflect.ValueOf(createDefaultConfig()).Elem(), "", f)
+}
+
+func eachField(c reflect.Value, section string, f func(key string, value any)) {
 	for i := range c.NumField() {
-		if key := c.Type().Field(i).Tag.Get("mapstructure"); key != "" {
-			f(key, c.Field(i).Interface())
+		key := c.Type().Field(i).Tag.Get("mapstructure")
+		switch {
+		case key == "":
+		case c.Field(i).Kind() == reflect.Struct:
+			eachField(c.Field(i), section+key+"::", f)
+		default:
+			f(section+key, c.Field(i).Interface())
 		}
 	}
 }
@@ -97,7 +106,25 @@ func bounds() map[string]object {
 	for size := minRingBufferSize; size <= maxRingBufferSize; size *= 2 {
 		rings = append(rings, size)
 	}
+	number := object{"type": "integer"}
+	rules := object{"maxItems": maxFilterRules, "uniqueItems": false, "items": object{
+		"type": "object", "minProperties": 1, "additionalProperties": false,
+		"properties": object{
+			"executable": object{"type": "string", "pattern": `^(/|\*\*)`},
+			"comm":       object{"type": "string", "minLength": 1},
+			"cgroup":     object{"type": "string", "pattern": `^(/|\*\*)`},
+			"container":  object{"type": "string", "pattern": "^[0-9a-f]{12,64}$"},
+			"pid":        object{"type": "integer", "minimum": 1, "maximum": maxMaxProcesses},
+			"user":       object{"anyOf": []object{{"type": "string", "minLength": 1}, number}},
+		},
+	}}
 	return map[string]object{
+		"reporter_jitter":         {"type": "number", "minimum": 0, "maximum": maxReporterJitter},
+		"cpus":                    {"pattern": "^([0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*)?$"},
+		"probabilistic_threshold": {"minimum": 1, "maximum": 100},
+		"filter::include":         rules,
+		"filter::exclude":         rules,
+
 		"samples_per_second":   {"minimum": 1, "maximum": maxSamplesPerSecond},
 		"ring_buffer_size":     {"enum": rings},
 		"max_processes":        {"minimum": 1, "maximum": maxMaxProcesses},
@@ -116,6 +143,8 @@ func typed(value any) object {
 	switch value.(type) {
 	case time.Duration:
 		return object{"type": "string", "pattern": `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`}
+	case float64:
+		return object{"type": "number"}
 	case int:
 		return object{"type": "integer"}
 	case bool:
@@ -139,7 +168,11 @@ func schema(t *testing.T) []byte {
 		if rows[key].Range != "" {
 			description += "; " + rows[key].Range
 		}
-		properties[key] = object{
+		of := properties
+		if section, option, nested := strings.Cut(key, "::"); nested {
+			of, key = sectionOf(properties, section), option
+		}
+		of[key] = object{
 			"description": description,
 			"default":     shown(value),
 			"anyOf":       []object{kind, {"$ref": "#/$defs/reference"}},
@@ -157,6 +190,14 @@ func schema(t *testing.T) []byte {
 	}, "", "  ")
 	require.NoError(t, err)
 	return append(text, '\n')
+}
+
+// sectionOf are the properties of a section.
+func sectionOf(properties object, section string) object {
+	if properties[section] == nil {
+		properties[section] = object{"type": "object", "additionalProperties": false, "properties": object{}}
+	}
+	return properties[section].(object)["properties"].(object)
 }
 
 func TestTheSchemaIsUpToDate(t *testing.T) {
@@ -204,6 +245,27 @@ func TestTheSchemaAgreesWithTheReceiver(t *testing.T) {
 	}{
 		{"samples_per_second", []any{0, 1, maxSamplesPerSecond, maxSamplesPerSecond + 1, -1}},
 		{"reporter_interval", []any{"5s", "1m30s", "1.5s", "5 s", "soon", ""}},
+		{"reporter_jitter", []any{0, 0.2, maxReporterJitter, 1, -0.1, "much"}},
+		{"cpus", []any{"", "0", "0-3,8", "0,", "3-", "all", "-1"}},
+		{"probabilistic_threshold", []any{0, 1, 100, 101}},
+		{"probabilistic_interval", []any{"1m", "1h", "often"}},
+		{"filter", []any{
+			map[string]any{},
+			map[string]any{"min_process_age": "10s"},
+			map[string]any{"min_process_age": "soon"},
+			map[string]any{"include": []any{map[string]any{"comm": "a*"}}, "exclude": []any{map[string]any{"user": 0}, map[string]any{"user": "root"}}},
+			map[string]any{"include": []any{map[string]any{}}},
+			map[string]any{"include": []any{map[string]any{"comn": "a"}}},
+			map[string]any{"include": []any{map[string]any{"executable": "sh"}}},
+			map[string]any{"include": []any{map[string]any{"executable": "**/sh"}}},
+			map[string]any{"include": []any{map[string]any{"cgroup": "a.slice"}}},
+			map[string]any{"include": []any{map[string]any{"cgroup": "/a.slice/**"}}},
+			map[string]any{"include": []any{map[string]any{"container": "0123456789a"}}},
+			map[string]any{"include": []any{map[string]any{"container": "0123456789ab"}}},
+			map[string]any{"include": []any{map[string]any{"pid": maxMaxProcesses}, map[string]any{"pid": 1}}},
+			map[string]any{"include": []any{map[string]any{"pid": maxMaxProcesses + 1}}},
+			map[string]any{"includes": []any{}},
+		}},
 		{"poll_interval", []any{"250ms", "250"}},
 		{"completion_interval", []any{"500ms", "0.5s"}},
 		{"ring_buffer_size", []any{0, 1, 2048, minRingBufferSize, 12288, 1 << 20, maxRingBufferSize, 2 * maxRingBufferSize}},

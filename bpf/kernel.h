@@ -75,6 +75,7 @@ struct task_struct {
 	int tgid;
 	struct task_struct *group_leader;
 	struct pid *thread_pid;
+	__u64 start_time;
 	__u64 start_boottime;
 	struct mm_struct *mm;
 	char comm[16];

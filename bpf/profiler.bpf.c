@@ -55,6 +55,7 @@ struct {
 
 #include "unwind.h"
 #include "copy.h"
+#include "filter.h"
 
 #define count(counters, field) __sync_fetch_and_add(&(counters)->field, 1)
 
@@ -170,11 +171,17 @@ static __always_inline struct wire_sample *begin_sample(void *ctx, struct wire_c
 	sample->head.start = BPF_CORE_READ(leader, start_boottime);
 	sample->head.generation = BPF_CORE_READ(task, self_exec_id);
 	sample->head.pid = pid_tgid >> 32;
+	sample->birth = BPF_CORE_READ(leader, start_time);
+	if (is_filtered(sample)) {
+		count(counters, filtered);
+		return NULL;
+	}
 	sample->head.kind = KIND_SAMPLE;
 	sample->head.worker = !!(BPF_CORE_READ(task, flags) & worker_flags);
 	sample->head.user_stack = user_stack_of(task, sample->head.worker);
 	bpf_get_current_comm(sample->head.comm, sizeof(sample->head.comm));
 	sample->tid = (__u32)pid_tgid;
+	sample->user = (__u32)bpf_get_current_uid_gid();
 	take_kernel_stack(ctx, sample);
 	return sample;
 }

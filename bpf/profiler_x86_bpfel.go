@@ -61,9 +61,10 @@ type ProfilerWireCounters struct {
 	Idle               uint64
 	Released           uint64
 	RingFull           uint64
+	Filtered           uint64
 	LifecycleSubmitted uint64
 	LifecycleLost      uint64
-	Unused             [2]uint64
+	Unused             uint64
 }
 
 type ProfilerWireHead struct {
@@ -96,6 +97,14 @@ const (
 	ProfilerWireLeapLEAP_SIGNAL ProfilerWireLeap = 1
 	ProfilerWireLeapLEAP_SWITCH ProfilerWireLeap = 2
 )
+
+type ProfilerWireLife struct {
+	_          structs.HostLayout
+	Start      uint64
+	Generation uint64
+	Pid        uint32
+	Unused     uint32
+}
 
 type ProfilerWireLifecycle struct {
 	_                structs.HostLayout
@@ -151,6 +160,9 @@ type ProfilerWireSample struct {
 	Tid          uint32
 	KernelFrames uint16
 	UserFrames   uint16
+	Birth        uint64
+	User         uint32
+	Unused       uint32
 	Frames       [2691]uint64
 }
 
@@ -186,6 +198,7 @@ const (
 	ProfilerMapCopied            = "copied"
 	ProfilerMapCounters          = "counters"
 	ProfilerMapParts             = "parts"
+	ProfilerMapRejected          = "rejected"
 	ProfilerMapRings             = "rings"
 	ProfilerMapRules             = "rules"
 	ProfilerMapScratch           = "scratch"
@@ -202,6 +215,8 @@ const (
 	ProfilerVarCopyBudget        = "copy_budget"
 	ProfilerVarKernelStack       = "kernel_stack"
 	ProfilerVarLegacyController  = "legacy_controller"
+	ProfilerVarMinAge            = "min_age"
+	ProfilerVarRejecting         = "rejecting"
 	ProfilerVarSpareRing         = "spare_ring"
 	ProfilerVarUnusedCfa         = "unused_cfa"
 	ProfilerVarUnusedKind        = "unused_kind"
@@ -274,6 +289,7 @@ type ProfilerMapSpecs struct {
 	Copied   *ebpf.MapSpec `ebpf:"copied"`
 	Counters *ebpf.MapSpec `ebpf:"counters"`
 	Parts    *ebpf.MapSpec `ebpf:"parts"`
+	Rejected *ebpf.MapSpec `ebpf:"rejected"`
 	Rings    *ebpf.MapSpec `ebpf:"rings"`
 	Rules    *ebpf.MapSpec `ebpf:"rules"`
 	Scratch  *ebpf.MapSpec `ebpf:"scratch"`
@@ -288,6 +304,8 @@ type ProfilerVariableSpecs struct {
 	CopyBudget       *ebpf.VariableSpec `ebpf:"copy_budget"`
 	KernelStack      *ebpf.VariableSpec `ebpf:"kernel_stack"`
 	LegacyController *ebpf.VariableSpec `ebpf:"legacy_controller"`
+	MinAge           *ebpf.VariableSpec `ebpf:"min_age"`
+	Rejecting        *ebpf.VariableSpec `ebpf:"rejecting"`
 	SpareRing        *ebpf.VariableSpec `ebpf:"spare_ring"`
 	UnusedCfa        *ebpf.VariableSpec `ebpf:"unused_cfa"`
 	UnusedKind       *ebpf.VariableSpec `ebpf:"unused_kind"`
@@ -324,6 +342,7 @@ type ProfilerMaps struct {
 	Copied   *ebpf.Map `ebpf:"copied"`
 	Counters *ebpf.Map `ebpf:"counters"`
 	Parts    *ebpf.Map `ebpf:"parts"`
+	Rejected *ebpf.Map `ebpf:"rejected"`
 	Rings    *ebpf.Map `ebpf:"rings"`
 	Rules    *ebpf.Map `ebpf:"rules"`
 	Scratch  *ebpf.Map `ebpf:"scratch"`
@@ -337,6 +356,7 @@ func (m *ProfilerMaps) Close() error {
 		m.Copied,
 		m.Counters,
 		m.Parts,
+		m.Rejected,
 		m.Rings,
 		m.Rules,
 		m.Scratch,
@@ -352,6 +372,8 @@ type ProfilerVariables struct {
 	CopyBudget       *ebpf.Variable `ebpf:"copy_budget"`
 	KernelStack      *ebpf.Variable `ebpf:"kernel_stack"`
 	LegacyController *ebpf.Variable `ebpf:"legacy_controller"`
+	MinAge           *ebpf.Variable `ebpf:"min_age"`
+	Rejecting        *ebpf.Variable `ebpf:"rejecting"`
 	SpareRing        *ebpf.Variable `ebpf:"spare_ring"`
 	UnusedCfa        *ebpf.Variable `ebpf:"unused_cfa"`
 	UnusedKind       *ebpf.Variable `ebpf:"unused_kind"`

@@ -70,6 +70,9 @@ struct wire_sample {
 	__u32 tid; /* the kernel's pid */
 	__u16 kernel_frames;
 	__u16 user_frames;
+	__u64 birth; /* start_time of the group leader: as start, on CLOCK_MONOTONIC */
+	__u32 user; /* real user id */
+	__u32 unused;
 	__u64 frames[MAX_FRAMES + MAX_USER_WORDS];
 };
 
@@ -86,16 +89,25 @@ struct wire_lifecycle {
 
 /*
  * One cache line per CPU. Each run of the sampler that hits anything adds one to
- * exactly one of the first four, so their sum is the number of runs.
+ * exactly one of the first five, so their sum is the number of runs.
  */
 struct wire_counters {
 	__u64 submitted;
 	__u64 idle;
 	__u64 released;
 	__u64 ring_full;
+	__u64 filtered;
 	__u64 lifecycle_submitted;
 	__u64 lifecycle_lost;
-	__u64 unused[2];
+	__u64 unused;
+};
+
+/* One generation of one process. */
+struct wire_life {
+	__u64 start;
+	__u64 generation;
+	__u32 pid;
+	__u32 unused;
 };
 
 /* How a frame leads to its caller's: package unwind says what the values mean. */
@@ -177,7 +189,8 @@ struct wire_space {
 };
 
 _Static_assert(sizeof(struct wire_head) == 48, "wire_head has padding");
-_Static_assert(sizeof(struct wire_sample) == 56 + 8 * (MAX_FRAMES + MAX_USER_WORDS), "wire_sample has padding");
+_Static_assert(sizeof(struct wire_sample) == 72 + 8 * (MAX_FRAMES + MAX_USER_WORDS), "wire_sample has padding");
+_Static_assert(sizeof(struct wire_life) == 24, "wire_life has padding");
 _Static_assert(sizeof(struct wire_lifecycle) == 88, "wire_lifecycle has padding");
 _Static_assert(sizeof(struct wire_region) == CHUNK_SIZE / CHUNK_REGIONS, "wire_region fills a chunk");
 _Static_assert(sizeof(struct wire_row) == CHUNK_SIZE / CHUNK_ROWS, "wire_row fills a chunk");

@@ -31,6 +31,7 @@ type engine struct {
 	published *atomic.Pointer[snapshot]
 	evicted   func(freed []event.KTime)
 	publisher publisher
+	rejecter  rejecter
 	failed    func(error)
 	now       func() event.KTime
 	// wall is the Unix time in nanoseconds at KTime 0; the wall clock may be set.
@@ -48,6 +49,12 @@ type publisher interface {
 	Publish(unwind.Space) error
 	Withdraw(unwind.Space) error
 	Drop([]unwind.Piece)
+}
+
+// rejecter tells the sampler whose samples it can drop.
+type rejecter interface {
+	Reject(event.LifeID) error
+	Readmit(event.LifeID) error
 }
 
 func (e *engine) run() {
@@ -75,6 +82,9 @@ func (e *engine) run() {
 }
 
 func (e *engine) receive(m message) {
+	if m.cut != 0 {
+		e.pipeline.Cut(m.cut)
+	}
 	e.pipeline.Batch(m.batch)
 	e.free <- m.batch
 	if m.tasks != nil {
@@ -99,11 +109,27 @@ func (e *engine) receive(m message) {
 	}
 	closed := complete(m.until)
 	e.evicted(e.pipeline.Freed())
+	e.rulings()
 	e.walks()
 	if len(closed) > 0 {
 		e.emit(parcel{closed, e.wall()}, m.last)
 	}
 	e.publish()
+}
+
+// rulings hands on whose samples are not wanted.
+func (e *engine) rulings() {
+	rulings := e.pipeline.Rulings()
+	for _, id := range rulings.Rejected {
+		if err := e.rejecter.Reject(id); err != nil {
+			e.failed(err)
+		}
+	}
+	for _, id := range rulings.Over {
+		if err := e.rejecter.Readmit(id); err != nil {
+			e.failed(err)
+		}
+	}
 }
 
 // walks hands on what the pipeline says of how stacks are to be walked.

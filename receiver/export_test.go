@@ -9,7 +9,10 @@ type Ledger struct {
 	// Pending are frames that were delivered before what names them had been read.
 	Pending uint64
 
-	Lost map[string]uint64
+	// Unsent are those of Filtered that the sampler dropped as those of unwanted processes.
+	Unsent uint64
+
+	Lost, Reasons map[string]uint64
 }
 
 // LostTotal is the number of samples lost for any reason.
@@ -35,7 +38,9 @@ func ReadLedger(r *Receiver) func() Ledger {
 			Late:        s.pipeline.Ledger.Late,
 			Completions: s.completions,
 			Pending:     s.unread,
+			Unsent:      s.counters.Filtered,
 			Lost:        lost(s),
+			Reasons:     filtered(s),
 		}
 		for _, n := range filtered(s) {
 			l.Filtered += n

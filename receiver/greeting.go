@@ -4,6 +4,8 @@
 package receiver
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -33,6 +35,13 @@ func (s Settings) fields() []zap.Field {
 	return []zap.Field{
 		zap.Int("samples_per_second", s.SamplesPerSecond),
 		zap.Stringer("reporter_interval", s.ReporterInterval),
+		zap.Float64("reporter_jitter", s.ReporterJitter),
+		zap.String("cpus", strings.Trim(strings.Join(strings.Fields(fmt.Sprint(s.CPUs)), ","), "[]")),
+		zap.Int("probabilistic_threshold", s.Lottery.Threshold),
+		zap.Stringer("probabilistic_interval", s.Lottery.Interval),
+		zap.Stringers("filter::include", s.Filter.Include),
+		zap.Stringers("filter::exclude", s.Filter.Exclude),
+		zap.Stringer("filter::min_process_age", s.Filter.MinAge),
 		zap.Stringer("poll_interval", s.PollInterval),
 		zap.Stringer("completion_interval", s.CompletionInterval),
 		zap.Int("ring_buffer_size", s.RingBufferSize),

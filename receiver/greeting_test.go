@@ -18,16 +18,26 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/demangle"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/filter"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/preflight"
 )
 
 func TestTheGreetingSaysEverything(t *testing.T) {
+	one := uint32(1)
 	s := Settings{
-		SamplesPerSecond:    19,
-		ReporterInterval:    5 * time.Second,
-		PollInterval:        250 * time.Millisecond,
-		CompletionInterval:  500 * time.Millisecond,
-		RingBufferSize:      4096,
+		SamplesPerSecond:   19,
+		ReporterInterval:   5 * time.Second,
+		PollInterval:       250 * time.Millisecond,
+		CompletionInterval: 500 * time.Millisecond,
+		RingBufferSize:     4096,
+		ReporterJitter:     0.2,
+		CPUs:               []int{0, 1, 7},
+		Lottery:            Lottery{Threshold: 25, Interval: time.Minute},
+		Filter: Filter{
+			Include: []Rule{{Rule: filter.Rule{Comm: "a*", PID: &one}}, {UserName: "www"}},
+			Exclude: []Rule{{Rule: filter.Rule{Executable: "/x", Cgroup: "/y", Container: "0123456789ab", User: &one}}},
+			MinAge:  time.Second,
+		},
 		MaxProcesses:        100,
 		MaxBatchBytes:       3 << 20,
 		RootPath:            "/hostfs",
@@ -40,9 +50,18 @@ func TestTheGreetingSaysEverything(t *testing.T) {
 		CompletionListeners: []component.ID{component.MustNewIDWithName("a", "b")},
 	}
 	said := map[string]any{
-		"samples_per_second":   int64(19),
-		"reporter_interval":    "5s",
-		"poll_interval":        "250ms",
+		"samples_per_second": int64(19),
+		"reporter_interval":  "5s",
+		"poll_interval":      "250ms",
+		"reporter_jitter":    0.2,
+		"cpus":               "0,1,7",
+
+		"probabilistic_threshold": int64(25),
+		"probabilistic_interval":  "1m0s",
+		"filter::include":         []any{"{comm: a*, pid: 1}", "{user: www}"},
+		"filter::exclude":         []any{"{executable: /x, cgroup: /y, container: 0123456789ab, user: 1}"},
+		"filter::min_process_age": "1s",
+
 		"completion_interval":  "500ms",
 		"ring_buffer_size":     int64(4096),
 		"max_processes":        int64(100),

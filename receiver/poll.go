@@ -18,6 +18,8 @@ import (
 // order of the fields.
 type message struct {
 	batch *event.Batch
+	// cut, unless it is 0, is when sampling was turned on or off.
+	cut event.KTime
 	// tasks are what exists, after lifecycle records were missed for a cause; they
 	// were listed between from and to.
 	tasks    []event.Task
@@ -44,6 +46,9 @@ const retryBusy = 2 * time.Millisecond
 type poll struct {
 	source   Source
 	interval time.Duration
+	lottery  Lottery
+	random   func() float64
+	on       bool // whether the host is sampled
 	mark     *watermark.Watermark
 	passed   <-chan event.KTime
 	out      chan<- message
@@ -76,6 +81,8 @@ const (
 func (p *poll) run(ctx context.Context) {
 	ticker := time.NewTicker(p.interval)
 	defer ticker.Stop()
+	draws, stop := p.lottery.ticks()
+	defer stop()
 	p.heads = make([]uint64, p.source.Buffers())
 	p.batch = <-p.free
 	for {
@@ -87,6 +94,9 @@ func (p *poll) run(ctx context.Context) {
 		case <-ctx.Done():
 			p.finish()
 			return
+		case <-draws:
+			p.turn(p.lottery.draw(p.random()))
+			continue
 		case <-ticker.C:
 		case <-retry:
 		case t0 := <-passed:
@@ -100,6 +110,23 @@ func (p *poll) run(ctx context.Context) {
 		p.source.Heads(p.heads)
 		p.round()
 	}
+}
+
+// turn turns sampling on or off. No sample is stamped between the cut and the moment that
+// the first clock starts, or after the last has stopped: windows hold the one or the other.
+func (p *poll) turn(on bool) {
+	if on == p.on {
+		return
+	}
+	p.on = on
+	cut := p.source.Now()
+	if err := p.source.Sample(on); err != nil {
+		p.failed(err)
+	}
+	if !on {
+		cut = p.source.Now()
+	}
+	p.send(message{cut: cut})
 }
 
 // round drains every buffer once and says how far that brings us.

@@ -56,6 +56,7 @@ func (r procReader) process(request process.Request) process.Answer {
 		answer.Image = &process.Image{
 			Executable:  p.Executable,
 			ContainerID: p.ContainerID,
+			Cgroup:      p.Cgroup,
 			ParentPID:   p.ParentPID,
 			CommandArgs: p.CommandArgs,
 			Environment: p.Environment,
@@ -65,11 +66,13 @@ func (r procReader) process(request process.Request) process.Answer {
 	return answer
 }
 
-// container of a group that is gone or may not be read is left to its processes.
-func (r procReader) container(id event.CgroupID) string {
-	container, _ := r.proc.Container(id)
-	return container
+// group that is gone or may not be read is left to its processes.
+func (r procReader) group(id event.CgroupID) pipeline.Group {
+	path, container, _ := r.proc.Group(id)
+	return pipeline.Group{Path: path, Container: container}
 }
+
+func (r procReader) user(name string) (uint32, error) { return r.proc.User(name) }
 
 // vdso reads the code that is the kernel's and in no file.
 func (r procReader) vdso(request pipeline.FileRequest) (pipeline.FileAnswer, error) {

@@ -52,7 +52,12 @@ func (r *Receiver) Start(_ context.Context, host component.Host) (err error) {
 		}
 	}()
 	began := time.Now()
-	settings := r.settings.source()
+	rules, err := r.settings.Filter.resolve(reader.user)
+	if err != nil {
+		return err
+	}
+	settings, on := r.settings.source(), r.settings.Lottery.draw(r.settings.random())
+	settings.Paused = !on
 	settings.LegacyController = reader.legacyController()
 	source, err := r.open(settings)
 	if err != nil {
@@ -60,7 +65,7 @@ func (r *Receiver) Start(_ context.Context, host component.Host) (err error) {
 	}
 	undo = append(undo, source.Close)
 	buffers := source.Buffers()
-	run := &run{source: source, reader: reader, faults: faults{log: r.set.Logger}}
+	run := &run{source: source, reader: reader, rules: rules, on: on, faults: faults{log: r.set.Logger}}
 	run.health.report = func(e *componentstatus.Event) { componentstatus.ReportStatus(host, e) }
 	if run.telemetry, err = newTelemetry(r.set.ID, r.set.TelemetrySettings, source.Now); err != nil {
 		return fmt.Errorf("register metrics: %w", err)
@@ -74,14 +79,20 @@ func (r *Receiver) Start(_ context.Context, host component.Host) (err error) {
 }
 
 // pipeline returns a pipeline that knows the processes that exist.
-func (r *Receiver) pipeline(source Source, reader reader) (*pipeline.Pipeline, error) {
+func (r *Receiver) pipeline(run *run) (*pipeline.Pipeline, error) {
+	source, groupsTell := run.source, run.reader.tellsContainers()
 	now := source.Now()
 	p := pipeline.New(pipeline.Settings{
 		Start:          now,
 		Interval:       r.settings.ReporterInterval,
+		Jitter:         r.settings.ReporterJitter,
+		Random:         r.settings.random,
+		Filter:         run.rules,
+		MinAge:         r.settings.Filter.MinAge,
+		GroupsTell:     groupsTell,
 		MaxHoldBytes:   r.settings.holdBytes(),
 		MaxProcesses:   r.settings.MaxProcesses,
-		ReadAll:        r.settings.CommandArgs || len(r.settings.Variables) > 0 || !reader.tellsContainers(),
+		ReadAll:        r.settings.CommandArgs || len(r.settings.Variables) > 0 || !groupsTell,
 		MaxSymbolBytes: r.settings.SymbolCacheSize,
 		Inline:         r.settings.Names.Native && r.settings.Names.Inline,
 		JIT:            r.settings.Names.JIT,

@@ -14,6 +14,7 @@ import (
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/completion"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/demangle"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/filter"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/metadata"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/process"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/profile"
@@ -24,6 +25,8 @@ import (
 type run struct {
 	source    Source
 	reader    reader
+	rules     filter.Rules
+	on        bool // whether sampling has begun
 	telemetry *telemetry
 	faults    faults
 	health    health
@@ -70,7 +73,7 @@ func (r *Receiver) launch(run *run, listeners []completion.Listener) error {
 	if err != nil {
 		return fmt.Errorf("register metrics: %w", err)
 	}
-	p, err := r.pipeline(run.source, run.reader)
+	p, err := r.pipeline(run)
 	if err != nil {
 		return err
 	}
@@ -86,6 +89,7 @@ func (r *Receiver) launch(run *run, listeners []completion.Listener) error {
 		free:      free,
 		clerk:     clerk{run.reader, run.source.Place, run.faults.warn, run.faults.limited},
 		publisher: run.source,
+		rejecter:  run.source,
 		failed:    run.faults.warn,
 		processes: newWorker(func() {}),
 		files:     newWorker(run.reader.rest),
@@ -131,6 +135,9 @@ func (r *Receiver) startAll(run *run, engine *engine, messages chan<- message, f
 	poll := &poll{
 		source:    run.source,
 		interval:  r.settings.PollInterval,
+		lottery:   r.settings.Lottery,
+		random:    r.settings.random,
+		on:        run.on,
 		mark:      watermark.New(run.source.Buffers(), watermark.Guard),
 		passed:    passed,
 		out:       messages,

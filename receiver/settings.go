@@ -15,6 +15,7 @@
 package receiver
 
 import (
+	"math/rand/v2"
 	"runtime"
 	"time"
 
@@ -31,6 +32,16 @@ import (
 type Settings struct {
 	SamplesPerSecond                                   int
 	ReporterInterval, PollInterval, CompletionInterval time.Duration
+	// ReporterJitter is the fraction by which windows are longer or shorter.
+	ReporterJitter float64
+	// CPUs are those that are sampled; none: all.
+	CPUs []int
+	// Filter says which processes are profiled.
+	Filter Filter
+	// Lottery says when the host is sampled.
+	Lottery Lottery
+	// Random draws from [0, 1), for any goroutine; nil: as it comes.
+	Random func() float64
 	// RingBufferSize is in bytes per CPU; 0 derives it.
 	RingBufferSize int
 	MaxProcesses   int
@@ -62,12 +73,29 @@ type Names struct {
 	Kernel, Native, Inline, Go, JIT bool
 }
 
+// maxRejected bounds the processes of which the sampler knows that they are not to be
+// profiled: 6 MB of its memory. Beyond that the pipeline drops what it sends.
+const maxRejected = 65536
+
 func (s Settings) source() source.Settings {
-	return source.Settings{
+	out := source.Settings{
 		SamplesPerSecond: s.SamplesPerSecond,
 		PollInterval:     s.PollInterval,
 		RingBufferSize:   s.RingBufferSize,
+		CPUs:             s.CPUs,
+		MinAge:           s.Filter.MinAge,
 	}
+	if len(s.Filter.Include)+len(s.Filter.Exclude) > 0 {
+		out.MaxRejected = min(s.MaxProcesses, maxRejected)
+	}
+	return out
+}
+
+func (s Settings) random() float64 {
+	if s.Random == nil {
+		return rand.Float64()
+	}
+	return s.Random()
 }
 
 const (
@@ -108,10 +136,15 @@ type Source interface {
 	Barrier() error
 	Counters() (source.Counters, error)
 	Tasks() ([]event.Task, error)
-	// These may be called beside the other methods. Place writes a table where the sampler
+	// Sample turns sampling on or off; everything else goes on.
+	Sample(on bool) error
+	// These may be called beside the other methods. Reject makes the sampler drop the
+	// samples of a life, Readmit ends that. Place writes a table where the sampler
 	// reads it, Publish makes it use placed tables for an image, Withdraw ends that, Drop is
 	// told of pieces that no image that is published uses. Rule reads the rule at an offset
 	// from the base of a placed piece.
+	Reject(event.LifeID) error
+	Readmit(event.LifeID) error
 	Place(*unwind.Table) ([]unwind.Piece, error)
 	Publish(unwind.Space) error
 	Withdraw(unwind.Space) error

@@ -142,7 +142,12 @@ func (t *telemetry) by(o metric.Observer, m metric.Int64Observable, key string, 
 }
 
 func filtered(s *snapshot) values {
-	return values{"idle": s.counters.Idle, "released": s.counters.Released}
+	return values{
+		"idle":      s.counters.Idle,
+		"released":  s.counters.Released,
+		"filter":    s.counters.Filtered + s.pipeline.Ledger.Filtered,
+		"undecided": s.pipeline.Ledger.Undecided,
+	}
 }
 
 func lost(s *snapshot) values {

@@ -18,8 +18,10 @@ type reader interface {
 	process(process.Request) process.Answer
 	// legacyController is the controller by whose hierarchy of version 1 groups are told.
 	legacyController() string
-	// container is "" if the group is of none, or could not be read.
-	container(event.CgroupID) string
+	// group is empty if it could not be read.
+	group(event.CgroupID) pipeline.Group
+	// user is the number of a user.
+	user(name string) (uint32, error)
 	// tellsContainers: of all processes, even those that are gone.
 	tellsContainers() bool
 	// file, units and perfMap return with the answer what was left out of it.
@@ -97,8 +99,8 @@ func (c clerk) process(r process.Request) func() apply {
 
 func (c clerk) group(id event.CgroupID) func() apply {
 	return func() apply {
-		container := c.reader.container(id)
-		return func(p *pipeline.Pipeline) { p.GroupFound(id, container) }
+		group := c.reader.group(id)
+		return func(p *pipeline.Pipeline) { p.GroupFound(id, group) }
 	}
 }
 

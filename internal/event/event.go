@@ -31,6 +31,12 @@ type ProcID struct {
 // starts with the generation of its parent.
 type Generation uint64
 
+// LifeID names one generation of one instance.
+type LifeID struct {
+	Proc       ProcID
+	Generation Generation
+}
+
 // CgroupID names the control group of a process by the kernel's ids, none of which is
 // used twice: in the hierarchy of version 2, and in one of version 1 where there are
 // some. 0: not known.
@@ -99,6 +105,10 @@ type Sample struct {
 	// TID is the thread's id in the initial PID namespace (kernel: pid).
 	TID uint32
 	CPU uint32
+	// Birth is when Proc began.
+	Birth KTime
+	// UID is the real user id of the thread.
+	UID uint32
 	// Comm is the name of the thread.
 	Comm Comm
 	// Worker is set for tasks that never run user code (kthreads, io workers).

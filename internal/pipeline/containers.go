@@ -9,18 +9,25 @@ import "github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 // for again, as processes of them come up.
 const maxGroups = 16384
 
+// Group is what is known of a control group.
+type Group struct {
+	// Path is where it is in the hierarchy of version 2; "": not known.
+	Path string
+	// Container is the ID of the container that it is of; "": of none, or not known.
+	Container string
+}
+
 // containers knows which container a control group is of.
 type containers struct {
-	// ids is "" for groups of no container, and for those that could not be read
-	// or were not yet.
-	ids   map[event.CgroupID]string
+	// known is empty for groups that could not be read or were not yet.
+	known map[event.CgroupID]Group
 	queue []event.CgroupID
 	// asked are those without an answer.
 	asked map[event.CgroupID]struct{}
 }
 
 func newContainers() *containers {
-	return &containers{ids: map[event.CgroupID]string{}, asked: map[event.CgroupID]struct{}{}}
+	return &containers{known: map[event.CgroupID]Group{}, asked: map[event.CgroupID]struct{}{}}
 }
 
 // want asks for a group when it comes up first: its processes may be gone soon,
@@ -29,13 +36,13 @@ func (c *containers) want(group event.CgroupID) {
 	if group == (event.CgroupID{}) {
 		return
 	}
-	if _, ok := c.ids[group]; ok {
+	if _, ok := c.known[group]; ok {
 		return
 	}
-	if len(c.ids) >= maxGroups {
-		clear(c.ids)
+	if len(c.known) >= maxGroups {
+		clear(c.known)
 	}
-	c.ids[group] = ""
+	c.known[group] = Group{}
 	c.asked[group] = struct{}{}
 	c.queue = append(c.queue, group)
 }
@@ -47,10 +54,10 @@ func (c *containers) requests(n int) []event.CgroupID {
 	return out
 }
 
-func (c *containers) found(group event.CgroupID, id string) {
+func (c *containers) found(group event.CgroupID, g Group) {
 	delete(c.asked, group)
-	if id != "" {
-		c.ids[group] = id
+	if g != (Group{}) {
+		c.known[group] = g
 	}
 }
 
@@ -61,4 +68,10 @@ func (c *containers) waits(group event.CgroupID) bool {
 }
 
 // of returns the container of a group, "" if none is known.
-func (c *containers) of(group event.CgroupID) string { return c.ids[group] }
+func (c *containers) of(group event.CgroupID) string { return c.known[group].Container }
+
+// find returns what is known of a group; whatever is not is asked for.
+func (c *containers) find(group event.CgroupID) Group {
+	c.want(group)
+	return c.known[group]
+}

@@ -35,7 +35,7 @@ func TestTheContainerOfAGroup(t *testing.T) {
 	require.Equal(t, []event.CgroupID{{Unified: 5}}, p.GroupRequests(9))
 	p.Batch(&event.Batch{Lifecycle: []event.Lifecycle{{Kind: event.Exec, KTime: 1410 * ms, Proc: s.Proc, Cgroup: event.CgroupID{Unified: 5}}}})
 	require.Empty(t, p.GroupRequests(9), "it was asked for")
-	p.GroupFound(event.CgroupID{Unified: 5}, "c5")
+	p.GroupFound(event.CgroupID{Unified: 5}, Group{Container: "c5"})
 	closed := p.Complete(2000 * ms)
 	require.Len(t, closed, 1)
 	require.Equal(t, "c5", containerOf(t, closed[0]))
@@ -55,7 +55,7 @@ func TestAnAnswerAfterTheEviction(t *testing.T) {
 	})
 	require.Empty(t, p.Complete(1600*ms))
 	require.Len(t, p.Freed(), 1)
-	p.GroupFound(event.CgroupID{Unified: 5}, "c5")
+	p.GroupFound(event.CgroupID{Unified: 5}, Group{Container: "c5"})
 	require.Equal(t, "c5", containerOf(t, p.Complete(2000 * ms)[0]))
 }
 
@@ -68,7 +68,7 @@ func TestTheGroupKnowsBetterThanTheImage(t *testing.T) {
 			Samples:   []event.Sample{s},
 			Lifecycle: []event.Lifecycle{{Kind: event.Fork, KTime: 1400 * ms, Proc: s.Proc, Cgroup: event.CgroupID{Unified: 5}}},
 		})
-		p.GroupFound(event.CgroupID{Unified: 5}, id)
+		p.GroupFound(event.CgroupID{Unified: 5}, Group{Container: id})
 		for _, r := range p.Requests(9) {
 			p.Answer(process.Answer{
 				Request: r, From: 1600 * ms, To: 1610 * ms, StartTick: uint64(s.Proc.Start) / 10_000_000,
@@ -86,9 +86,9 @@ func TestGroupsAreBounded(t *testing.T) {
 	require.Empty(t, c.requests(9), "no group")
 	for i := range 3 * maxGroups {
 		c.want(event.CgroupID{Legacy: uint64(i + 1)})
-		require.LessOrEqual(t, len(c.ids), maxGroups)
+		require.LessOrEqual(t, len(c.known), maxGroups)
 		require.Len(t, c.requests(9), 1)
 	}
-	c.found(event.CgroupID{Legacy: 1}, "")
-	require.NotContains(t, c.ids, event.CgroupID{Legacy: 1})
+	c.found(event.CgroupID{Legacy: 1}, Group{})
+	require.NotContains(t, c.known, event.CgroupID{Legacy: 1})
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/filter"
 )
 
 // TestFilesOfTheNewbornAreAskedForAtOnce: before a completion, and in whatever order the
@@ -43,7 +44,7 @@ func TestFilesOfTheNewbornAreAskedForAtOnce(t *testing.T) {
 
 // Those beyond the bounds are asked for at the completion.
 func TestNewbornsAreBounded(t *testing.T) {
-	n := newborns{newCode(1 << 20), map[uint32]*newborn{}}
+	n := newborns{code: newCode(1 << 20), born: map[uint32]*newborn{}}
 	born := &event.Batch{}
 	for i := range uint32(2 * maxNewborns) {
 		born.Lifecycle = append(born.Lifecycle, event.Lifecycle{Kind: event.Fork, Proc: event.ProcID{PID: 1 + i}})
@@ -57,4 +58,28 @@ func TestNewbornsAreBounded(t *testing.T) {
 	require.Len(t, n.code.requests(9*maxNewbornFiles), maxNewbornFiles)
 	n.complete()
 	require.Empty(t, n.born)
+}
+
+// Nothing is asked for who is out, as far as the records that have come tell.
+func TestFilesOfTheNewbornThatAreOutAreNotAskedFor(t *testing.T) {
+	born := fork(1010*ms, 7, event.CgroupID{}, 'a')
+	exec := event.Lifecycle{Kind: event.Exec, KTime: 1020 * ms, Proc: born.Proc, Generation: 1, Comm: event.Comm{'b'}}
+	mapped := []event.Mapped{mappedAt(1030*ms, 0x1000, 0x2000, "/lib"), mappedAt(1025*ms, 0x3000, 0x4000, "/x"), mappedAt(1015*ms, 0x1000, 0x2000, "/old")}
+	for _, tt := range []struct {
+		rules filter.Rules
+		want  int
+	}{
+		{filter.Rules{}, 3},
+		{filter.Rules{Include: []filter.Rule{{Executable: "/x"}}}, 3},
+		{filter.Rules{Include: []filter.Rule{{Executable: "/lib"}}}, 0},
+		{filter.Rules{Exclude: []filter.Rule{{Executable: "/x"}}}, 0},
+		{filter.Rules{Exclude: []filter.Rule{{Executable: "/old"}}}, 3},
+		{filter.Rules{Exclude: []filter.Rule{{Comm: "b"}}}, 0},
+		{filter.Rules{Exclude: []filter.Rule{{Comm: "a"}}}, 3},
+		{filter.Rules{Include: []filter.Rule{{Cgroup: "/not/known/yet"}}}, 3},
+	} {
+		p := filtering(tt.rules, 0)
+		p.Batch(&event.Batch{Lifecycle: []event.Lifecycle{born, exec}, Mapped: mapped, Samples: []event.Sample{sample(1040*ms, 7)}})
+		require.Len(t, p.FileRequests(9), tt.want, "%+v", tt.rules)
+	}
 }

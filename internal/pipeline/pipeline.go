@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/filter"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/hold"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/process"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/profile"
@@ -23,9 +24,18 @@ import (
 
 // Settings size the pipeline.
 type Settings struct {
-	// Start is when the first window begins, Interval how long each one is.
+	// Start is when the first window begins, Interval how long each one is, give or take
+	// a fraction Jitter of it, by numbers that Random draws from [0, 1).
 	Start    event.KTime
 	Interval time.Duration
+	Jitter   float64
+	Random   func() float64
+	// Filter says which processes are profiled, MinAge how old they have to be when a
+	// window begins.
+	Filter filter.Rules
+	MinAge time.Duration
+	// GroupsTell: control groups tell the containers of all processes.
+	GroupsTell bool
 	// MaxHoldBytes bounds the samples that wait for their completion.
 	MaxHoldBytes int
 	// MaxProcesses bounds the process table.
@@ -68,6 +78,9 @@ type Pipeline struct {
 	kernel   *kernelCode
 	newborns newborns
 	groups   *containers
+	// cuts are when windows have to end, ascending.
+	cuts      []event.KTime
+	selection *selection
 	// window is filling; ending is over and waits for the next completion, or nil.
 	window, ending *window
 	until          event.KTime
@@ -90,8 +103,9 @@ func New(s Settings) *Pipeline {
 	p.code.inline = s.Inline
 	p.walk = newWalk(p.code)
 	p.copies = newCopies(p.code, s.Rule, s.MaxCopyBytes)
-	p.newborns = newborns{p.code, map[uint32]*newborn{}}
-	p.window = newWindow(p.code, p.jit, s.Start, s.Start+event.KTime(s.Interval))
+	p.selection = newSelection(s, p.groups)
+	p.newborns = newborns{p.code, s.Filter, map[uint32]*newborn{}}
+	p.window = newWindow(p.code, p.jit, s.Start, p.endOf(s.Start))
 	return p
 }
 
@@ -173,6 +187,7 @@ func (p *Pipeline) Complete(w event.KTime) []*Window {
 		w.settle(evicted.Gone, p.notes())
 		w.settle(evicted.Idle, p.notes())
 	}
+	p.selection.forget(evicted.Gone)
 	p.walk.forget(evicted.Gone)
 	p.walk.forget(evicted.Idle)
 	p.walk.complete()
@@ -195,7 +210,12 @@ func (p *Pipeline) Flush(w event.KTime) []*Window {
 func (p *Pipeline) release(until event.KTime) {
 	p.hold.Release(until, func(s *event.Sample) {
 		life := p.table.Attribute(s)
-		p.walk.sampled(life)
+		switch p.selection.admit(life, s, p.window) {
+		case filter.Out:
+			return
+		case filter.In:
+			p.walk.sampled(life)
+		}
 		to := counter{p.window, p.window.owner(life), life, life.Memory()}
 		if s.UserStack == event.UserCopied && !p.copies.take(to, s) {
 			return // it waits

@@ -16,14 +16,12 @@ func (p *Pipeline) Requests(n int) []process.Request { return p.table.Requests(n
 // Answer takes what /proc said.
 func (p *Pipeline) Answer(a process.Answer) { p.table.Answer(a) }
 
-// GroupRequests returns up to n control groups whose containers are wanted; each
+// GroupRequests returns up to n control groups of which something is wanted; each
 // gets one GroupFound.
 func (p *Pipeline) GroupRequests(n int) []event.CgroupID { return p.groups.requests(n) }
 
-// GroupFound takes the container that a group is of, "" if of none or not known.
-func (p *Pipeline) GroupFound(group event.CgroupID, container string) {
-	p.groups.found(group, container)
-}
+// GroupFound takes what is known of a group; nothing if it could not be read.
+func (p *Pipeline) GroupFound(group event.CgroupID, g Group) { p.groups.found(group, g) }
 
 // FileRequests returns up to n files whose symbols are wanted; each gets one
 // Loaded.
@@ -53,6 +51,17 @@ func (p *Pipeline) Walks() Walks {
 	w := Walks{p.walk.over, p.walk.spaces, p.code.tables.dropped}
 	p.walk.over, p.walk.spaces, p.code.tables.dropped = nil, nil, nil
 	return w
+}
+
+// Rulings are lives that the sampler is to be told of: first those whose samples it can
+// drop from now on, then those of which no more will come.
+type Rulings struct{ Rejected, Over []event.LifeID }
+
+// Rulings returns what is new since the last call.
+func (p *Pipeline) Rulings() Rulings {
+	r := Rulings{p.selection.rejected, p.selection.over}
+	p.selection.rejected, p.selection.over = nil, nil
+	return r
 }
 
 // PerfMapRequests returns up to n lists of code made at run time that are wanted;

@@ -8,8 +8,8 @@ import (
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/process"
 )
 
-// Ledger counts samples by where they are. Seen = Held + Open + Closed + LostHold
-// at any moment.
+// Ledger counts samples by where they are. Seen = Held + Open + Closed + LostHold +
+// Filtered + Undecided at any moment.
 type Ledger struct {
 	// Seen arrived in batches.
 	Seen uint64
@@ -20,6 +20,7 @@ type Ledger struct {
 	Held, Open uint64
 	// Closed are in windows that were handed out.
 	Closed uint64
+	Selection
 	// Late counts records of any kind that arrived after a completion that covers
 	// them: a breach of the promise the completions make.
 	Late uint64
@@ -62,6 +63,7 @@ func (p *Pipeline) Stats() Stats {
 		TablesFull:     p.code.full,
 		Copied:         p.copies.walked,
 	}
+	s.Ledger.Selection = p.selection.stats
 	s.Ledger.Held = uint64(p.hold.Len())
 	s.Ledger.Open = uint64(len(p.copies.waiting))
 	for _, w := range p.open() {

@@ -38,8 +38,10 @@ type window struct {
 	// unplaced are owners of lives that are forgotten, whose control group was not
 	// answered for yet.
 	unplaced []unplaced
-	stack    []profile.Frame
-	met      met
+	// undecided are those of whom it is not known whether they belong into the window.
+	undecided map[*candidate]*profile.Owner
+	stack     []profile.Frame
+	met       met
 }
 
 // binaryKey tells binaries apart: files by identity, other memory by its name and
@@ -74,6 +76,8 @@ func newWindow(c *code, j *jit, start, end event.KTime) *window {
 		known:   map[*event.Mapping]profile.BinaryID{},
 		owners:  map[*process.Life]*profile.Owner{},
 		met:     newMet(),
+
+		undecided: map[*candidate]*profile.Owner{},
 	}
 }
 

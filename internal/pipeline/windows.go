@@ -7,6 +7,30 @@ import (
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 )
 
+// Cut has a window end at that time, which no completion has covered yet.
+func (p *Pipeline) Cut(at event.KTime) {
+	if p.window.Start() < at && at < p.window.End() {
+		p.window.EndAt(at)
+	}
+	p.cuts = append(p.cuts, at)
+}
+
+// endOf is when a window ends.
+func (p *Pipeline) endOf(start event.KTime) event.KTime {
+	length := float64(p.settings.Interval)
+	if p.settings.Jitter > 0 {
+		length *= 1 + p.settings.Jitter*(2*p.settings.Random()-1)
+	}
+	for len(p.cuts) > 0 && p.cuts[0] <= start {
+		p.cuts = p.cuts[1:]
+	}
+	end := start + event.KTime(length)
+	if len(p.cuts) > 0 {
+		end = min(end, p.cuts[0])
+	}
+	return end
+}
+
 // look asks for what would name the frames that the window met.
 func (p *Pipeline) look(now event.KTime) {
 	p.window.look()
@@ -23,8 +47,8 @@ func (p *Pipeline) closeWindow(closed []*Window, end event.KTime) []*Window {
 	p.look(end)
 	p.ending, p.window.kernelCode = p.window, p.kernel.made
 	p.walk.window()
-	p.window = newWindow(p.code, p.jit, end, end+event.KTime(p.settings.Interval))
-	if len(p.copies.waiting)+len(p.code.wanted)+len(p.code.units.wanted) > 0 {
+	p.window = newWindow(p.code, p.jit, end, p.endOf(end))
+	if len(p.copies.waiting)+len(p.code.wanted)+len(p.code.units.wanted)+len(p.ending.undecided) > 0 {
 		return closed
 	}
 	return p.handOut(closed)
@@ -37,6 +61,7 @@ func (p *Pipeline) handOut(closed []*Window) []*Window {
 		return closed
 	}
 	p.copies.retry(w, p.count)
+	p.selection.settle(w)
 	if p.ending = nil; w.Samples() == 0 {
 		return closed
 	}

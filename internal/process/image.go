@@ -8,7 +8,9 @@ package process
 type Image struct {
 	Executable  string
 	ContainerID string
-	ParentPID   uint32
+	// Cgroup is its path in the hierarchy of version 2; "": not known.
+	Cgroup    string
+	ParentPID uint32
 	// CommandArgs and Environment are what it was started with, if asked for.
 	CommandArgs []string
 	Environment map[string]string

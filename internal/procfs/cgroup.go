@@ -41,6 +41,16 @@ func parseCgroup(b []byte) string {
 	return first
 }
 
+// unified returns the path in the hierarchy of version 2.
+func unified(b []byte) string {
+	for line := range bytes.Lines(b) {
+		if path, ok := bytes.CutPrefix(bytes.TrimSuffix(line, []byte("\n")), []byte("0::")); ok {
+			return string(path)
+		}
+	}
+	return ""
+}
+
 // containerOf returns the innermost container ID in a cgroup path. Inside a
 // container there may be cgroups of its own making (init.scope), or containers.
 func containerOf(path []byte) string {

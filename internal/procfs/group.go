@@ -7,6 +7,7 @@ package procfs
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -105,7 +106,7 @@ func (h hierarchy) opens() bool {
 // up, "" if there is none.
 func (r *Reader) LegacyController() string { return r.groups.controller }
 
-// TellsContainers reports whether Container knows the containers of all processes: we
+// TellsContainers reports whether Group knows the containers of all processes: we
 // may look groups up, where there are controllers of version 1 in the hierarchy of one.
 func (r *Reader) TellsContainers() bool {
 	if r.groups.controller != "" {
@@ -114,23 +115,28 @@ func (r *Reader) TellsContainers() bool {
 	return r.groups.unified.opens()
 }
 
-// Container returns the ID of the innermost container that the control group is
-// of, "" if of none. No process of it need exist, but the group must. It needs
-// CAP_DAC_READ_SEARCH. As in /proc, the hierarchy of version 2 is asked first.
-func (r *Reader) Container(id event.CgroupID) (string, error) {
-	container, fd, err := r.containerGroup(id)
-	if fd >= 0 {
-		unix.Close(fd)
-	}
-	return container, err
+// Group returns the path of a control group below the root of its hierarchy, and the ID
+// of the innermost container that it is of, "" if of none. No process of it need exist,
+// but the group must. It needs CAP_DAC_READ_SEARCH. As in /proc, the hierarchy of version 2
+// is asked first; the other counts if it alone tells a container.
+func (r *Reader) Group(id event.CgroupID) (path, container string, err error) {
+	at, err := r.find(id)
+	at.close()
+	return at.path, at.container, err
 }
 
 var errNoHierarchy = errors.New("no hierarchy is mounted that has the control group")
 
-// containerGroup returns the directory of the group that tells the container, too; -1 if
-// there is none.
-func (r *Reader) containerGroup(id event.CgroupID) (container string, fd int, err error) {
-	var errs []error
+// place is a group in a hierarchy, and its directory; -1 if there is none.
+type place struct {
+	hierarchy
+	path, container string
+}
+
+var nowhere = place{hierarchy: -1}
+
+func (r *Reader) find(id event.CgroupID) (place, error) {
+	found, errs := nowhere, []error{}
 	for _, g := range []struct {
 		hierarchy
 		id uint64
@@ -138,34 +144,39 @@ func (r *Reader) containerGroup(id event.CgroupID) (container string, fd int, er
 		if g.hierarchy < 0 || g.id == 0 {
 			continue
 		}
-		container, fd, err := r.containerIn(g.hierarchy, g.id)
-		if container != "" {
-			return container, fd, nil
+		at, err := r.findIn(g.hierarchy, g.id)
+		if at.container != "" || found.hierarchy < 0 {
+			found, at = at, found
+		}
+		at.close()
+		if found.container != "" {
+			return found, nil
 		}
 		errs = append(errs, err)
 	}
-	if errs == nil {
-		return "", -1, errNoHierarchy
+	if len(errs) == 0 {
+		return nowhere, errNoHierarchy
 	}
-	return "", -1, errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		found.close()
+		return nowhere, err
+	}
+	return found, nil
 }
 
-func (r *Reader) containerIn(h hierarchy, id uint64) (container string, fd int, err error) {
-	fd, err = h.open(id)
+func (r *Reader) findIn(h hierarchy, id uint64) (place, error) {
+	fd, err := h.open(id)
 	if err != nil {
-		return "", -1, fmt.Errorf("control group %d: %w", id, err)
+		return nowhere, fmt.Errorf("control group %d: %w", id, err)
 	}
 	root, rootErr := r.pathOf(int(h))
 	path, err := r.pathOf(fd)
 	if err := errors.Join(rootErr, err); err != nil {
 		unix.Close(fd)
-		return "", -1, fmt.Errorf("control group %d: %w", id, err)
+		return nowhere, fmt.Errorf("control group %d: %w", id, err)
 	}
-	if container = containerOf([]byte(strings.TrimPrefix(path, root))); container == "" {
-		unix.Close(fd)
-		return "", -1, nil
-	}
-	return container, fd, nil
+	path = cmp.Or(strings.TrimPrefix(path, root), "/")
+	return place{hierarchy(fd), path, containerOf([]byte(path))}, nil
 }
 
 // maxMembers bounds the processes of a group that are looked at.
@@ -174,13 +185,13 @@ const maxMembers = 16
 // Members are some processes of the container that a control group is of, which see the
 // same files. None if it is of no container.
 func (r *Reader) Members(id event.CgroupID) []uint32 {
-	_, fd, _ := r.containerGroup(id)
-	if fd < 0 {
+	at, err := r.find(id)
+	defer at.close()
+	if err != nil || at.container == "" {
 		return nil
 	}
-	defer unix.Close(fd)
 	var buf [maxMembers * len("4194304\n")]byte
-	text, err := handle(fd).head("cgroup.procs", buf[:])
+	text, err := handle(at.hierarchy).head("cgroup.procs", buf[:])
 	if err != nil {
 		return nil
 	}

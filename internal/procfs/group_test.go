@@ -67,18 +67,20 @@ func TestContainerOfAGroup(t *testing.T) {
 			{filepath.Join(nspawn, "payload"), "box"},
 			{filepath.Join(nspawn, "supervisor"), ""},
 		} {
-			found, err := r.Container(of(group(t, tt.path)))
+			at, found, err := r.Group(of(group(t, tt.path)))
 			require.NoError(t, err)
+			require.Equal(t, strings.TrimPrefix(tt.path, root), at)
 			require.Equal(t, tt.want, found, tt.path)
 		}
 		gone := of(group(t, filepath.Join(scope, "gone")))
 		require.NoError(t, os.Remove(filepath.Join(scope, "gone")))
-		_, err := r.Container(gone)
+		_, _, err := r.Group(gone)
 		require.ErrorIs(t, err, unix.ESTALE)
-		_, err = r.Container(of(1 << 60))
+		_, _, err = r.Group(of(1 << 60))
 		require.ErrorIs(t, err, unix.ESTALE)
-		found, err := r.Container(of(1))
+		at, found, err := r.Group(of(1))
 		require.NoError(t, err)
+		require.Equal(t, "/", at)
 		require.Empty(t, found, "the root")
 	}
 }
@@ -120,7 +122,7 @@ func TestHierarchiesOfAHost(t *testing.T) {
 
 func TestWithoutGroups(t *testing.T) {
 	r := &Reader{groups: openGroups(t.TempDir())}
-	_, err := r.Container(event.CgroupID{Unified: 1, Legacy: 1})
+	_, _, err := r.Group(event.CgroupID{Unified: 1, Legacy: 1})
 	require.ErrorIs(t, err, errNoHierarchy)
 	require.Empty(t, r.Members(event.CgroupID{Unified: 1, Legacy: 1}))
 	require.False(t, r.TellsContainers())

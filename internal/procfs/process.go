@@ -31,6 +31,8 @@ type Process struct {
 	// ContainerID is the innermost container's, 64 hex digits or the name of one of
 	// systemd-nspawn; empty outside of containers.
 	ContainerID string
+	// Cgroup is its path in the hierarchy of version 2; empty without one.
+	Cgroup string
 	// CommandArgs and Environment are what was asked for and could be read.
 	CommandArgs []string
 	Environment map[string]string

@@ -80,7 +80,7 @@ func (p *Process) readCgroup(h handle, buf []byte) error {
 	if err != nil {
 		return fmt.Errorf("cgroup: %w", err)
 	}
-	p.ContainerID = parseCgroup(b)
+	p.ContainerID, p.Cgroup = parseCgroup(b), unified(b)
 	return nil
 }
 

@@ -28,6 +28,8 @@ type Window struct {
 	// samples holds the samples of all records, each chained to the one before it
 	// in its record: one slice that grows, not one per record.
 	samples []link
+	// dropped is how many of them do not count any more.
+	dropped uint64
 
 	key []byte // scratch
 }
@@ -58,8 +60,25 @@ func (w *Window) End() event.KTime { return w.end }
 // EndAt ends the window ahead of its time. It holds no sample after end.
 func (w *Window) EndAt(end event.KTime) { w.end = end }
 
-// Samples returns the number of samples added.
-func (w *Window) Samples() uint64 { return uint64(len(w.samples)) }
+// Samples returns the number of samples added and not dropped.
+func (w *Window) Samples() uint64 { return uint64(len(w.samples)) - w.dropped }
+
+// Drop leaves out all samples of an owner, who has no more of them in this window, and
+// returns their number.
+func (w *Window) Drop(owner *Owner) uint64 {
+	o, known := w.owners.find(owner)
+	if !known {
+		return 0
+	}
+	before := w.dropped
+	for _, r := range w.ofOwner[o] {
+		for i := w.last[r]; i != none; i = w.samples[i].previous {
+			w.dropped++
+		}
+	}
+	w.ofOwner[o] = nil
+	return w.dropped - before
+}
 
 // Stacks returns the number of different stacks.
 func (w *Window) Stacks() int { return len(w.stacks.keys) }

@@ -4,6 +4,7 @@
 package profile
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -52,5 +53,33 @@ func TestStackKeysAreInvertible(t *testing.T) {
 		for i := range stack {
 			require.Equal(t, stack[i], got[i])
 		}
+	})
+}
+
+// What is left of a window is what it would be without the owners that were dropped.
+func TestDrop(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		owners := drawOwners(t)
+		additions := drawAdditions(t, len(owners))
+		w := fill(owners, additions)
+		out := rapid.SliceOfNDistinct(rapid.IntRange(0, len(owners)-1), 0, len(owners), rapid.ID[int]).Draw(t, "out")
+		var left []addition
+		for _, a := range additions {
+			if !slices.Contains(out, a.owner) {
+				left = append(left, a)
+			}
+		}
+		dropped := uint64(0)
+		for _, o := range out {
+			dropped += w.Drop(owners[o])
+			require.Zero(t, w.Drop(owners[o]))
+		}
+		require.EqualValues(t, len(additions)-len(left), dropped)
+		require.EqualValues(t, len(left), w.Samples())
+		got := map[string][]uint64{}
+		for _, b := range collect(w, testSettings, fakeResolver{}) {
+			read(b, got)
+		}
+		require.Equal(t, oracle(left, testSettings), sorted(got))
 	})
 }

@@ -30,11 +30,12 @@ func (k *Kernel) Counters() (Counters, error) {
 		if err := k.objects.Counters.Lookup(uint32(id), &c); err != nil {
 			return total, fmt.Errorf("read the counters of CPU %d: %w", id, err)
 		}
-		taken[id] = c.Submitted + c.Idle + c.Released + c.RingFull
+		taken[id] = c.Submitted + c.Idle + c.Released + c.RingFull + c.Filtered
 		total.Submitted += c.Submitted
 		total.Idle += c.Idle
 		total.Released += c.Released
 		total.RingFull += c.RingFull
+		total.Filtered += c.Filtered
 		total.LifecycleLost += c.LifecycleLost
 	}
 	for _, c := range k.cpus {

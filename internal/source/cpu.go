@@ -42,7 +42,24 @@ func (k *Kernel) UpdateCPUs() error {
 	return nil
 }
 
-// follow samples exactly the CPUs that are online, as far as it can.
+// Sample turns the clocks of the CPUs on or off. Lifecycle and mappings are recorded all
+// the time.
+func (k *Kernel) Sample(on bool) error {
+	_, online, err := onlineCPUs()
+	if err != nil {
+		return err
+	}
+	k.paused = !on
+	return k.follow(online)
+}
+
+// samples reports whether a CPU is to be sampled when it is online.
+func (k *Kernel) samples(id int) bool {
+	return !k.paused && (len(k.settings.CPUs) == 0 || slices.Contains(k.settings.CPUs, id))
+}
+
+// follow records what happens on exactly the CPUs that are online and samples those of
+// them that are to be sampled, as far as it can.
 func (k *Kernel) follow(online []int) error {
 	var errs []error
 	for _, c := range k.cpus {
@@ -56,8 +73,8 @@ func (k *Kernel) follow(online []int) error {
 		}
 	}
 	for _, c := range k.cpus {
-		if c.clock == nil && slices.Contains(online, c.id) {
-			errs = append(errs, k.sample(c))
+		if slices.Contains(online, c.id) {
+			errs = append(errs, k.resume(c))
 		}
 	}
 	return errors.Join(errs...)
@@ -90,10 +107,17 @@ func (k *Kernel) addLate(id int) error {
 	return nil
 }
 
-// sample starts the clock of a CPU.
-func (k *Kernel) sample(c *cpu) error {
+// resume follows a CPU that is online, and starts or stops its clock.
+func (k *Kernel) resume(c *cpu) error {
 	if err := c.mapped.resume(); err != nil {
 		return err
+	}
+	on := k.samples(c.id)
+	switch {
+	case on == (c.clock != nil):
+		return nil
+	case !on:
+		return c.stopClock()
 	}
 	clock, err := openClock(c.id, k.settings.Period(), k.objects.sampler())
 	if err != nil {
@@ -105,14 +129,17 @@ func (k *Kernel) sample(c *cpu) error {
 
 // retire ends the events of a CPU, if it has any.
 func (c *cpu) retire() error {
-	err := c.mapped.retire()
+	return errors.Join(c.mapped.retire(), c.stopClock())
+}
+
+func (c *cpu) stopClock() error {
 	if c.clock == nil {
-		return err
+		return nil
 	}
-	expected, stopErr := c.clock.stop()
+	expected, err := c.clock.stop()
 	c.retired += expected
 	c.clock = nil
-	return errors.Join(err, stopErr)
+	return err
 }
 
 // missed is how often the sampler should have run by now and did not, after it
@@ -136,6 +163,6 @@ func onlineCPUs() (list string, cpus []int, err error) {
 		return "", nil, fmt.Errorf("list online CPUs: %w", err)
 	}
 	list = strings.TrimSpace(string(text))
-	cpus, err = parseCPUs(list)
+	cpus, err = ParseCPUs(list)
 	return list, cpus, err
 }

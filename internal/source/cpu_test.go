@@ -7,12 +7,15 @@ package source
 
 import (
 	"os/exec"
+	"slices"
+	"strconv"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/roottest"
 )
 
 // drainAll reads every buffer to its end.
@@ -139,4 +142,93 @@ func TestAnUnchangedListChangesNothing(t *testing.T) {
 	require.NoError(t, k.UpdateCPUs())
 	require.Equal(t, before, k.cpus)
 	require.Same(t, clock, k.cpus[0].clock)
+}
+
+// samplesIn counts the samples of each CPU in a while, in which all are busy.
+func samplesIn(t *testing.T, k *Kernel, d time.Duration) map[uint32]int {
+	t.Helper()
+	var before, batch event.Batch
+	drainAll(k, &before)
+	for deadline := time.Now().Add(d); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		drainAll(k, &batch)
+	}
+	n := map[uint32]int{}
+	for i := range batch.Samples {
+		n[batch.Samples[i].CPU]++
+	}
+	return n
+}
+
+func spin(t *testing.T, k *Kernel) {
+	t.Helper()
+	for _, c := range k.cpus {
+		busy := exec.Command("taskset", "-c", strconv.Itoa(c.id), "sh", "-c", "while :; do :; done")
+		require.NoError(t, busy.Start())
+		t.Cleanup(func() {
+			require.NoError(t, busy.Process.Kill())
+			_ = busy.Wait()
+		})
+	}
+}
+
+// Only the CPUs that are named are sampled and due, whatever leaves and returns; lifecycle
+// comes from all.
+func TestSomeCPUs(t *testing.T) {
+	_, all := openOnTwo(t)
+	first, last := all[0], all[len(all)-1]
+	k := open(t, Settings{SamplesPerSecond: 997, PollInterval: time.Second, CPUs: []int{last, 8000}})
+	spin(t, k)
+	check := func(d time.Duration) {
+		n := samplesIn(t, k, d)
+		require.Positive(t, n[uint32(last)])
+		require.Len(t, n, 1)
+	}
+	check(300 * time.Millisecond)
+	require.NoError(t, k.follow(all[:len(all)-1]))
+	require.Empty(t, samplesIn(t, k, 100*time.Millisecond))
+	require.NoError(t, k.follow(all))
+	check(300 * time.Millisecond)
+	var batch event.Batch
+	drainAll(k, &batch)
+	batch = event.Batch{}
+	pid := onCPU(t, first, "true")
+	drainAll(k, &batch)
+	require.True(t, slices.ContainsFunc(batch.Lifecycle, func(e event.Lifecycle) bool { return e.Proc.PID == pid }))
+	require.NoError(t, k.Stop())
+	c, err := k.Counters()
+	require.NoError(t, err)
+	require.Equal(t, k.cpus[len(all)-1].retired, c.Expected(), "one CPU is due")
+}
+
+func TestCPUsOfWhichNoneIsOnline(t *testing.T) {
+	roottest.Need(t)
+	_, err := Open(Settings{SamplesPerSecond: 19, PollInterval: time.Second, CPUs: []int{8000, 8001}})
+	require.ErrorContains(t, err, "cpus: none of [8000 8001] is online: name some of CPU 0")
+}
+
+// While sampling is off nothing is sampled or due, and lifecycle goes on.
+func TestSamplingIsTurnedOffAndOn(t *testing.T) {
+	k := open(t, Settings{SamplesPerSecond: 997, PollInterval: time.Second, Paused: true})
+	spin(t, k)
+	require.Empty(t, samplesIn(t, k, 100*time.Millisecond))
+	require.NoError(t, k.Sample(true))
+	require.NoError(t, k.Sample(true))
+	require.Len(t, samplesIn(t, k, 300*time.Millisecond), len(k.cpus))
+	require.NoError(t, k.Sample(false))
+	off := k.Now()
+	before, err := k.Counters()
+	require.NoError(t, err)
+	var batch event.Batch
+	pid := onCPU(t, k.cpus[0].id, "true")
+	time.Sleep(100 * time.Millisecond)
+	drainAll(k, &batch)
+	require.True(t, slices.ContainsFunc(batch.Lifecycle, func(e event.Lifecycle) bool { return e.Proc.PID == pid }))
+	for _, s := range batch.Samples {
+		require.Less(t, s.KTime, off)
+	}
+	after, err := k.Counters()
+	require.NoError(t, err)
+	require.Equal(t, before.Expected(), after.Expected())
+	require.Equal(t, before.Taken(), after.Taken())
+	require.InDelta(t, float64(after.Expected()), 0.35*997*float64(len(k.cpus)), 0.3*997*float64(len(k.cpus)))
 }

@@ -12,8 +12,8 @@ import (
 // maxCPUs bounds a CPU list; the kernel's largest NR_CPUS is 8192.
 const maxCPUs = 8192
 
-// parseCPUs reads the kernel's list format, such as "0-3,8".
-func parseCPUs(list string) ([]int, error) {
+// ParseCPUs reads the kernel's list format, such as "0-3,8".
+func ParseCPUs(list string) ([]int, error) {
 	var cpus []int
 	for part := range strings.SplitSeq(strings.TrimSpace(list), ",") {
 		first, last, isRange := strings.Cut(part, "-")

@@ -32,6 +32,8 @@ const (
 
 	atTID          = int(unsafe.Offsetof(bpf.ProfilerWireSample{}.Tid))
 	atKernelFrames = int(unsafe.Offsetof(bpf.ProfilerWireSample{}.KernelFrames))
+	atBirth        = int(unsafe.Offsetof(bpf.ProfilerWireSample{}.Birth))
+	atUser         = int(unsafe.Offsetof(bpf.ProfilerWireSample{}.User))
 	atUserFrames   = int(unsafe.Offsetof(bpf.ProfilerWireSample{}.UserFrames))
 
 	atParentStart      = int(unsafe.Offsetof(bpf.ProfilerWireLifecycle{}.ParentStart))
@@ -88,6 +90,8 @@ func decodeSample(record []byte, cpu uint32, batch *event.Batch) bool {
 		Generation: event.Generation(host.Uint64(record[atGeneration:])),
 		TID:        host.Uint32(record[atTID:]),
 		CPU:        cpu,
+		Birth:      event.KTime(host.Uint64(record[atBirth:])),
+		UID:        host.Uint32(record[atUser:]),
 		Comm:       decodeComm(record),
 		Worker:     record[atWorker] != 0,
 		UserStack:  event.UserStack(record[atUserStack]),

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -34,7 +35,9 @@ type Kernel struct {
 	online string
 	// possible is how many CPUs there may be.
 	possible int
-	closed   bool
+	// paused: no CPU is sampled for now.
+	paused bool
+	closed bool
 }
 
 // outlet is a buffer that the kernel writes and we drain. Positions are in bytes
@@ -60,7 +63,7 @@ func Open(s Settings) (_ *Kernel, err error) {
 	if err := testBarrier(); err != nil {
 		return nil, err
 	}
-	k := &Kernel{settings: s}
+	k := &Kernel{settings: s, paused: s.Paused}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, k.Close())
@@ -73,6 +76,9 @@ func (k *Kernel) open() (err error) {
 	var online []int
 	if k.online, online, err = onlineCPUs(); err != nil {
 		return err
+	}
+	if c := k.settings.CPUs; len(c) > 0 && !slices.ContainsFunc(c, func(id int) bool { return slices.Contains(online, id) }) {
+		return fmt.Errorf("cpus: none of %v is online: name some of CPU %s, which are", c, k.online)
 	}
 	if k.possible, err = ebpf.PossibleCPU(); err != nil {
 		return fmt.Errorf("count the possible CPUs: %w", err)

@@ -58,6 +58,7 @@ func load(s Settings, possible, spare int) (*objects, error) {
 	spec.Maps[bpf.ProfilerMapCounters].MaxEntries = entries
 	spec.Maps[bpf.ProfilerMapChunks].MaxEntries = maxChunks
 	spec.Maps[bpf.ProfilerMapSpaces].MaxEntries = maxSpaces
+	spec.Maps[bpf.ProfilerMapRejected].MaxEntries = uint32(max(s.MaxRejected, 1))
 	version, err := features.LinuxVersionCode()
 	if err != nil {
 		return nil, fmt.Errorf("read the kernel's version: %w", err)
@@ -66,12 +67,18 @@ func load(s Settings, possible, spare int) (*objects, error) {
 	if err != nil {
 		return nil, err
 	}
+	rejecting := uint8(0)
+	if s.MaxRejected > 0 {
+		rejecting = 1
+	}
 	for name, value := range map[string]any{
 		bpf.ProfilerVarWorkerFlags:      workerFlags(version),
 		bpf.ProfilerVarSpareRing:        uint32(spare),
 		bpf.ProfilerVarCopyBudget:       uint32(s.CopiesPerSecond() / 8),
 		bpf.ProfilerVarKernelStack:      kernelStack(),
 		bpf.ProfilerVarLegacyController: controller,
+		bpf.ProfilerVarMinAge:           uint64(s.MinAge),
+		bpf.ProfilerVarRejecting:        rejecting,
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return nil, fmt.Errorf("set %s: %w", name, err)

@@ -24,6 +24,14 @@ type Settings struct {
 	// LegacyController names the controller in whose hierarchy of version 1 control
 	// groups are told, too; "" if in none.
 	LegacyController string
+	// CPUs are those that are sampled; none: all.
+	CPUs []int
+	// Paused: sampling does not begin before Sample.
+	Paused bool
+	// MinAge is how old a process has to be for its samples not to be dropped.
+	MinAge time.Duration
+	// MaxRejected is how many lives may be rejected at a time.
+	MaxRejected int
 
 	// walkInParts takes the sampler of kernels without bpf_loop.
 	walkInParts bool
@@ -37,10 +45,10 @@ func (s Settings) Period() time.Duration {
 // Counters are what the kernel side counted since the source was opened, summed
 // over CPUs.
 type Counters struct {
-	// Submitted, Idle, Released and RingFull count the runs of the sampler by
-	// what became of them: sent, hit the idle task, hit a thread that no longer
-	// had an identity, found no room.
-	Submitted, Idle, Released, RingFull uint64
+	// Submitted, Idle, Released, RingFull and Filtered count the runs of the sampler
+	// by what became of them: sent, hit the idle task, hit a thread that no longer
+	// had an identity, found no room, hit a process that is rejected or too young.
+	Submitted, Idle, Released, RingFull, Filtered uint64
 	// Unfired is how often the sampler should have run and did not.
 	Unfired uint64
 	// LifecycleLost counts lifecycle records that found no room.
@@ -58,7 +66,7 @@ type Counters struct {
 }
 
 // Taken is the number of runs of the sampler.
-func (c Counters) Taken() uint64 { return c.Submitted + c.Idle + c.Released + c.RingFull }
+func (c Counters) Taken() uint64 { return c.Submitted + c.Idle + c.Released + c.RingFull + c.Filtered }
 
 // Expected is the number of runs that time and rate called for.
 func (c Counters) Expected() uint64 { return c.Taken() + c.Unfired }
@@ -81,7 +89,7 @@ const (
 	maxRingSize = 1 << 30
 	// deepRecord is a record of 250 frames with its header, see bpf/wire.h. Only stacks
 	// that are deeper take more.
-	deepRecord = 56 + 8*250 + recordHeader
+	deepRecord = 72 + 8*250 + recordHeader
 	// maxCopy is the largest copy of a stack.
 	maxCopy = 20 << 10
 )

@@ -18,12 +18,12 @@ func TestParseCPUs(t *testing.T) {
 		"0-3\n":   {0, 1, 2, 3},
 		"0,2-3,7": {0, 2, 3, 7},
 	} {
-		got, err := parseCPUs(list)
+		got, err := ParseCPUs(list)
 		require.NoError(t, err)
 		require.Equal(t, want, got)
 	}
 	for _, list := range []string{"", "x", "3-1", "-1", "0-9999999"} {
-		_, err := parseCPUs(list)
+		_, err := ParseCPUs(list)
 		require.ErrorContains(t, err, "parse CPU list", list)
 	}
 }

@@ -183,9 +183,9 @@ func BenchmarkWalk(b *testing.B) {
 	}
 }
 
-func (p *program) benchmarkWalk(b *testing.B, depth int) {
-	k := open(b, Settings{SamplesPerSecond: 997, PollInterval: 2 * time.Second})
-	own := map[event.ProcID]bool{}
+// occupy has the program take all CPUs.
+func (p *program) occupy(b *testing.B, k *Kernel, depth int) (own map[event.ProcID]bool) {
+	own = map[event.ProcID]bool{}
 	for range runtime.NumCPU() {
 		pid := p.start(b, "plain", strconv.Itoa(depth))
 		proc, _ := p.publish(b, k, pid, func(*unwind.Space) {})
@@ -198,6 +198,12 @@ func (p *program) benchmarkWalk(b *testing.B, depth int) {
 		require.NoError(b, unix.SchedSetAttr(int(proc.PID), &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1}, 0))
 	}
 	drained(b, k)
+	return own
+}
+
+func (p *program) benchmarkWalk(b *testing.B, depth int) {
+	k := open(b, Settings{SamplesPerSecond: 997, PollInterval: 2 * time.Second})
+	own := p.occupy(b, k, depth)
 	before, err := k.objects.SampleCpu.Stats()
 	require.NoError(b, err)
 	for b.Loop() {

@@ -117,6 +117,13 @@ func (f *Fake) Tasks() ([]event.Task, error) {
 	return []event.Task{{Proc: Proc, Comm: event.Comm{'f', 'a', 'k', 'e'}, Worker: true}}, nil
 }
 
+// Sample does nothing: the fake samples all the time.
+func (f *Fake) Sample(bool) error { return nil }
+
+// Reject and Readmit do nothing.
+func (f *Fake) Reject(event.LifeID) error  { return nil }
+func (f *Fake) Readmit(event.LifeID) error { return nil }
+
 // Place, Publish, Withdraw and Drop do nothing.
 func (f *Fake) Place(*unwind.Table) ([]unwind.Piece, error) { return nil, nil }
 func (f *Fake) Publish(unwind.Space) error                  { return nil }

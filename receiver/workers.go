@@ -23,6 +23,7 @@ type reader interface {
 	// file returns with the answer what was left out of it.
 	file(pipeline.FileRequest) (pipeline.FileAnswer, error)
 	units(pipeline.UnitRequest) pipeline.UnitAnswer
+	context(pipeline.ContextRequest) pipeline.ContextAnswer
 	perfMap(pipeline.PerfMapRequest) pipeline.PerfMapAnswer
 	// kernel returns what could be read, and why not the rest.
 	kernel() (k *symbol.Kernel, buildID string, err error)
@@ -115,6 +116,13 @@ func (c clerk) units(r pipeline.UnitRequest) func() apply {
 	return func() apply {
 		answer := c.reader.units(r)
 		return func(p *pipeline.Pipeline) { p.UnitsRead(answer) }
+	}
+}
+
+func (c clerk) context(r pipeline.ContextRequest) func() apply {
+	return func() apply {
+		answer := c.reader.context(r)
+		return func(p *pipeline.Pipeline) { p.ContextLooked(answer) }
 	}
 }
 

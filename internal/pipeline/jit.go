@@ -128,13 +128,12 @@ func (j *jit) settle(a *PerfMapAnswer) {
 		return // it has been forgotten
 	}
 	m.asked = false
-	const tick = 10_000_000
 	switch {
 	case a.Map == nil && a.Size > 0:
 		j.stats.Unchanged++
 	case a.Map == nil:
 		j.stats.Absent++
-	case !a.life.Ran(a.To) || a.StartTick != uint64(a.life.Proc.Start)/tick:
+	case !a.life.Ran(a.To) || !a.life.Started(a.StartTick):
 		j.stats.Refused++
 	case j.bytes-m.bytes()+a.Map.Bytes() > maxPerfMapBytes:
 		j.stats.TooLarge++

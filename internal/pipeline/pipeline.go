@@ -40,6 +40,8 @@ type Settings struct {
 	Inline bool
 	// JIT: code that is made at run time is named.
 	JIT bool
+	// Contexts: the process contexts that processes publish are read.
+	Contexts bool
 	// MaxSymbolBytes bounds what is kept of executable files.
 	MaxSymbolBytes int
 	// MaxWindowSamples bounds a window: one that has as many closes at the next
@@ -68,6 +70,7 @@ type Pipeline struct {
 	kernel   *kernelCode
 	newborns newborns
 	groups   *containers
+	contexts *contexts
 	// window is filling; ending is over and waits for the next completion, or nil.
 	window, ending *window
 	until          event.KTime
@@ -86,6 +89,7 @@ func New(s Settings) *Pipeline {
 		jit:      newJIT(s.JIT),
 		kernel:   newKernelCode(),
 		groups:   newContainers(),
+		contexts: newContexts(s.Contexts),
 	}
 	p.code.inline = s.Inline
 	p.walk = newWalk(p.code)
@@ -154,6 +158,7 @@ func (p *Pipeline) Complete(w event.KTime) []*Window {
 	p.code.tables.now = p.until
 	p.table.Complete(w)
 	p.jit.complete(w)
+	p.contexts.complete(w)
 	p.copies.retry(nil, p.count)
 	p.newborns.complete()
 	closed := p.handOut(nil)
@@ -179,6 +184,8 @@ func (p *Pipeline) Complete(w event.KTime) []*Window {
 	p.code.tables.complete()
 	p.jit.forget(evicted.Gone)
 	p.jit.forget(evicted.Idle)
+	p.contexts.forget(evicted.Gone)
+	p.contexts.forget(evicted.Idle)
 	p.freed = evicted.Freed
 	return closed
 }
@@ -196,6 +203,7 @@ func (p *Pipeline) release(until event.KTime) {
 	p.hold.Release(until, func(s *event.Sample) {
 		life := p.table.Attribute(s)
 		p.walk.sampled(life)
+		p.contexts.sampled(life, s.KTime)
 		to := counter{p.window, p.window.owner(life), life, life.Memory()}
 		if s.UserStack == event.UserCopied && !p.copies.take(to, s) {
 			return // it waits

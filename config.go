@@ -77,6 +77,12 @@ type Config struct {
 	ProcessCommandArgs bool `mapstructure:"process_command_args"`
 	// IncludeEnvVars are the names of environment variables of processes to add.
 	IncludeEnvVars []string `mapstructure:"include_env_vars"`
+	// ServiceEnvVars adds what OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES of processes say
+	// of their service, ProcessContext what they publish of it (OTEP 4719).
+	ServiceEnvVars bool `mapstructure:"service_env_vars"`
+	ProcessContext bool `mapstructure:"process_context"`
+	// ServiceNameOnSamples repeats service.name on samples.
+	ServiceNameOnSamples bool `mapstructure:"service_name_on_samples"`
 	// DebugDirectories are where separate debug files are, below the root path.
 	DebugDirectories []string `mapstructure:"debug_directories"`
 	// KernelNames, NativeNames, InlineFrames, GoNames and JITNames say what is named on the
@@ -111,6 +117,8 @@ func createDefaultConfig() component.Config {
 		MaxProcesses:           32_768,
 		MaxBatchBytes:          3 << 20,
 		RootPath:               "/",
+		ServiceEnvVars:         true,
+		ProcessContext:         true,
 		DebugDirectories:       []string{"/usr/lib/debug"},
 		KernelNames:            true,
 		NativeNames:            true,

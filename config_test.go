@@ -39,6 +39,8 @@ func TestDefaultConfig(t *testing.T) {
 		MaxProcesses:       32768,
 		MaxBatchBytes:      3145728,
 		RootPath:           "/",
+		ServiceEnvVars:     true,
+		ProcessContext:     true,
 		DebugDirectories:   []string{"/usr/lib/debug"},
 		KernelNames:        true,
 		NativeNames:        true,
@@ -79,8 +81,11 @@ func TestLoadConfig(t *testing.T) {
 		ProcessCommandArgs: true,
 		IncludeEnvVars:     []string{"OTEL_SERVICE_NAME", "lower"},
 		DebugDirectories:   []string{"/debug", "/usr/lib/debug"},
-		SymbolCacheSize:    64 << 20,
-		Demangle:           "full",
+
+		ServiceNameOnSamples: true,
+
+		SymbolCacheSize: 64 << 20,
+		Demangle:        "full",
 		CompletionListeners: []component.ID{
 			component.NewID(logType), component.NewIDWithName(logType, "second"),
 		},

@@ -73,6 +73,9 @@ func (f *factory) settings(c *Config) profiler.Settings {
 		RootPath:           c.RootPath,
 		CommandArgs:        c.ProcessCommandArgs,
 		Variables:          slices.Clone(c.IncludeEnvVars),
+		ServiceVariables:   c.ServiceEnvVars,
+		ProcessContext:     c.ProcessContext,
+		ServiceOnSamples:   c.ServiceNameOnSamples,
 		DebugDirectories:   slices.Clone(c.DebugDirectories),
 		Names: profiler.Names{
 			Kernel: c.KernelNames, Native: c.NativeNames, Inline: c.InlineFrames, Go: c.GoNames, JIT: c.JITNames,

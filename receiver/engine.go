@@ -26,6 +26,7 @@ type engine struct {
 	processes *worker
 	files     *worker
 	units     *worker
+	contexts  *worker
 	emitter   *emitter
 	mailboxes []*mailbox
 	published *atomic.Pointer[snapshot]
@@ -72,6 +73,9 @@ func (e *engine) run() {
 			e.walks()
 		case answer := <-e.units.done:
 			e.units.pending--
+			answer(e.pipeline)
+		case answer := <-e.contexts.done:
+			e.contexts.pending--
 			answer(e.pipeline)
 		case d := <-e.emitter.done:
 			e.settle(d)
@@ -246,6 +250,9 @@ func (e *engine) dispatch() {
 	}
 	for _, r := range e.pipeline.FileRequests(e.files.room()) {
 		e.files.submit(e.clerk.file(r))
+	}
+	for _, r := range e.pipeline.ContextRequests(e.contexts.room()) {
+		e.contexts.submit(e.clerk.context(r))
 	}
 	for _, r := range e.pipeline.UnitRequests(e.units.room()) {
 		e.units.submit(e.clerk.units(r))

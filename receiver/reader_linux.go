@@ -15,6 +15,7 @@ import (
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/preflight"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/process"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/procfs"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/service"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/symbol"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/unwind"
 )
@@ -36,7 +37,9 @@ type procReader struct {
 func (r procReader) Close() error { return r.proc.Close() }
 
 func newReader(s Settings) (reader, error) {
-	proc, err := procfs.New(s.RootPath, procfs.Given{CommandArgs: s.CommandArgs, Variables: s.Variables})
+	proc, err := procfs.New(s.RootPath, procfs.Given{
+		CommandArgs: s.CommandArgs, Variables: s.Variables, Service: s.ServiceVariables,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("root_path %q: %w", s.RootPath, err)
 	}
@@ -60,7 +63,9 @@ func (r procReader) process(request process.Request) process.Answer {
 			ParentPID:   p.ParentPID,
 			CommandArgs: p.CommandArgs,
 			Environment: p.Environment,
+			Service:     p.Service,
 		}
+		answer.Malformed = p.Malformed
 		answer.Mappings, answer.Truncated = p.Mappings, p.Truncated > 0
 	}
 	return answer
@@ -87,6 +92,37 @@ func (r procReader) vdso(request pipeline.FileRequest) (pipeline.FileAnswer, err
 		answer.Table, _ = unwind.Compile(content, size)
 	}
 	return answer, err
+}
+
+// context looks at what a process publishes about itself.
+func (r procReader) context(request pipeline.ContextRequest) pipeline.ContextAnswer {
+	c, err := r.proc.Context(request.PID, request.Published)
+	return pipeline.ContextAnswer{
+		ContextRequest: request,
+		To:             preflight.Now(),
+		StartTick:      c.StartTick,
+		Outcome:        contextOutcome(err),
+		Published:      c.Published,
+		Service:        c.Service,
+	}
+}
+
+func contextOutcome(err error) pipeline.ContextOutcome {
+	switch {
+	case err == nil:
+		return pipeline.ContextRead
+	case errors.Is(err, procfs.ErrUnchanged):
+		return pipeline.ContextUnchanged
+	case errors.Is(err, procfs.ErrNoContext):
+		return pipeline.ContextAbsent
+	case errors.Is(err, procfs.ErrTorn):
+		return pipeline.ContextTorn
+	case errors.Is(err, procfs.ErrGone):
+		return pipeline.ContextRefused
+	case errors.Is(err, service.ErrMalformed):
+		return pipeline.ContextMalformed
+	}
+	return pipeline.ContextUnreadable
 }
 
 // perfMap reads the list of code that a process made at run time, if it has grown. The error

@@ -94,6 +94,7 @@ func (r *Receiver) launch(run *run, listeners []completion.Listener) error {
 		processes: newWorker(func() {}),
 		files:     newWorker(run.reader.rest),
 		units:     newWorker(func() {}),
+		contexts:  newWorker(func() {}),
 		emitter:   emitter,
 		published: &run.telemetry.published,
 		evicted:   run.telemetry.evicted,
@@ -114,6 +115,7 @@ func (r *Receiver) newEmitter(run *run, obs *receiverhelper.ObsReport) *emitter 
 		settings: profile.Settings{
 			Period:        r.settings.source().Period(),
 			MaxBatchBytes: r.settings.MaxBatchBytes,
+			ServiceName:   r.settings.ServiceOnSamples,
 			Demangle:      demangle.New(r.settings.Demangle),
 			ScopeName:     metadata.ScopeName,
 			ScopeVersion:  r.set.BuildInfo.Version,
@@ -157,6 +159,7 @@ func (r *Receiver) startAll(run *run, engine *engine, messages chan<- message, f
 		start("a read of /proc", func() { engine.processes.run(working) }),
 		start("a read of an executable file", func() { engine.files.run(working) }),
 		start("a read of debug information", func() { engine.units.run(working) }),
+		start("a read of the memory of a process", func() { engine.contexts.run(working) }),
 	}
 	run.delivering = []*task{
 		start("a call of ConsumeProfiles", func() { engine.emitter.run(delivering) }),

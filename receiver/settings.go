@@ -52,6 +52,11 @@ type Settings struct {
 	// their arguments, and environment variables by name.
 	CommandArgs bool
 	Variables   []string
+	// ServiceVariables and ProcessContext say where processes are asked which service they
+	// are part of: their environment, and what they publish.
+	ServiceVariables, ProcessContext bool
+	// ServiceOnSamples repeats the name of the service on samples.
+	ServiceOnSamples bool
 	// DebugDirectories are where separate debug files are, below RootPath.
 	DebugDirectories []string
 	// Names say what is looked up here; the rest is left to a backend.

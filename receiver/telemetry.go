@@ -14,6 +14,7 @@ import (
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/metadata"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/pipeline"
 )
 
 // telemetry shows the snapshots that the engine publishes. Every series carries
@@ -78,6 +79,7 @@ func (t *telemetry) instruments() []metric.Observable {
 		b.ReceiverEbpfProfilerMappingsRecorded, b.ReceiverEbpfProfilerMappingsLost,
 		b.ReceiverEbpfProfilerProcesses, b.ReceiverEbpfProfilerEvictions,
 		b.ReceiverEbpfProfilerPerfMapReads, b.ReceiverEbpfProfilerPidReuses, b.ReceiverEbpfProfilerProcessesRefused,
+		b.ReceiverEbpfProfilerProcessContextReads, b.ReceiverEbpfProfilerServiceVariablesMalformed,
 		b.ReceiverEbpfProfilerProcfsReads, b.ReceiverEbpfProfilerReconciliations,
 		b.ReceiverEbpfProfilerLifecycleLost, b.ReceiverEbpfProfilerCompletions,
 		b.ReceiverEbpfProfilerLateRecords, b.ReceiverEbpfProfilerCompletionsReplaced,
@@ -110,6 +112,8 @@ func (t *telemetry) observe(_ context.Context, o metric.Observer) error {
 	t.by(o, b.ReceiverEbpfProfilerPerfMapReads, "outcome", perfMapReads(s))
 	t.total(o, b.ReceiverEbpfProfilerPidReuses, processes.PIDReuses)
 	t.total(o, b.ReceiverEbpfProfilerProcessesRefused, processes.Refused)
+	t.by(o, b.ReceiverEbpfProfilerProcessContextReads, "outcome", contextReads(s))
+	t.total(o, b.ReceiverEbpfProfilerServiceVariablesMalformed, processes.VariablesMalformed)
 	t.by(o, b.ReceiverEbpfProfilerProcfsReads, "outcome", reads(s))
 	t.by(o, b.ReceiverEbpfProfilerReconciliations, "cause", reconciliations(s))
 	t.total(o, b.ReceiverEbpfProfilerLifecycleLost, s.counters.LifecycleGaps()+processes.RecordsDropped)
@@ -210,6 +214,23 @@ func states(s *snapshot) values {
 func perfMapReads(s *snapshot) values {
 	m := s.pipeline.PerfMaps
 	return values{"read": m.Read, "unchanged": m.Unchanged, "absent": m.Absent, "refused": m.Refused, "too_large": m.TooLarge}
+}
+
+func contextReads(s *snapshot) values {
+	names := [...]string{
+		pipeline.ContextRead:       "read",
+		pipeline.ContextUnchanged:  "unchanged",
+		pipeline.ContextAbsent:     "absent",
+		pipeline.ContextMalformed:  "malformed",
+		pipeline.ContextTorn:       "torn",
+		pipeline.ContextUnreadable: "unreadable",
+		pipeline.ContextRefused:    "refused",
+	}
+	out := values{}
+	for i, name := range names {
+		out[name] = s.pipeline.Contexts[i]
+	}
+	return out
 }
 
 func debugUnits(s *snapshot) values {

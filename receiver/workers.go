@@ -28,6 +28,7 @@ type reader interface {
 	file(pipeline.FileRequest) (pipeline.FileAnswer, error)
 	units(pipeline.UnitRequest) (pipeline.UnitAnswer, error)
 	perfMap(pipeline.PerfMapRequest) (pipeline.PerfMapAnswer, error)
+	context(pipeline.ContextRequest) pipeline.ContextAnswer
 	// kernel returns what could be read, and why not the rest.
 	kernel() (k *symbol.Kernel, buildID string, err error)
 	// rest is called when no file waits to be read.
@@ -124,6 +125,13 @@ func (c clerk) units(r pipeline.UnitRequest) func() apply {
 		answer, fault := c.reader.units(r)
 		c.limited(fault)
 		return func(p *pipeline.Pipeline) { p.UnitsRead(answer) }
+	}
+}
+
+func (c clerk) context(r pipeline.ContextRequest) func() apply {
+	return func() apply {
+		answer := c.reader.context(r)
+		return func(p *pipeline.Pipeline) { p.ContextLooked(answer) }
 	}
 }
 

@@ -25,43 +25,45 @@ func Tracer(settings component.TelemetrySettings) trace.Tracer {
 // TelemetryBuilder provides an interface for components to report telemetry
 // as defined in metadata and user config.
 type TelemetryBuilder struct {
-	meter                                    metric.Meter
-	mu                                       sync.Mutex
-	registrations                            []metric.Registration
-	ReceiverEbpfProfilerBarrierDuration      metric.Float64Histogram
-	ReceiverEbpfProfilerCompletions          metric.Int64ObservableCounter
-	ReceiverEbpfProfilerCompletionsReplaced  metric.Int64ObservableCounter
-	ReceiverEbpfProfilerDebugUnits           metric.Int64ObservableCounter
-	ReceiverEbpfProfilerEvictionLatency      metric.Float64Histogram
-	ReceiverEbpfProfilerEvictions            metric.Int64ObservableCounter
-	ReceiverEbpfProfilerFramesPending        metric.Int64ObservableCounter
-	ReceiverEbpfProfilerFramesUnnamed        metric.Int64ObservableCounter
-	ReceiverEbpfProfilerLateRecords          metric.Int64ObservableCounter
-	ReceiverEbpfProfilerLifecycleLost        metric.Int64ObservableCounter
-	ReceiverEbpfProfilerMappingsLost         metric.Int64ObservableCounter
-	ReceiverEbpfProfilerMappingsRecorded     metric.Int64ObservableCounter
-	ReceiverEbpfProfilerMappingsUnidentified metric.Int64ObservableCounter
-	ReceiverEbpfProfilerPerfMapReads         metric.Int64ObservableCounter
-	ReceiverEbpfProfilerPidReuses            metric.Int64ObservableCounter
-	ReceiverEbpfProfilerProcesses            metric.Int64ObservableGauge
-	ReceiverEbpfProfilerProcessesRefused     metric.Int64ObservableCounter
-	ReceiverEbpfProfilerProcfsReads          metric.Int64ObservableCounter
-	ReceiverEbpfProfilerReconciliations      metric.Int64ObservableCounter
-	ReceiverEbpfProfilerSamplesDelivered     metric.Int64ObservableCounter
-	ReceiverEbpfProfilerSamplesExpected      metric.Int64ObservableCounter
-	ReceiverEbpfProfilerSamplesFiltered      metric.Int64ObservableCounter
-	ReceiverEbpfProfilerSamplesInFlight      metric.Int64ObservableGauge
-	ReceiverEbpfProfilerSamplesLost          metric.Int64ObservableCounter
-	ReceiverEbpfProfilerSamplesTaken         metric.Int64ObservableCounter
-	ReceiverEbpfProfilerSamplesUnfired       metric.Int64ObservableCounter
-	ReceiverEbpfProfilerStacks               metric.Int64ObservableCounter
-	ReceiverEbpfProfilerStacksCopied         metric.Int64ObservableCounter
-	ReceiverEbpfProfilerSymbolCacheBytes     metric.Int64ObservableGauge
-	ReceiverEbpfProfilerSymbolCacheEvictions metric.Int64ObservableCounter
-	ReceiverEbpfProfilerSymbolFilesFaulty    metric.Int64ObservableCounter
-	ReceiverEbpfProfilerUnwindTableBytes     metric.Int64ObservableGauge
-	ReceiverEbpfProfilerUnwindTablesRefused  metric.Int64ObservableCounter
-	ReceiverEbpfProfilerWatermarkLag         metric.Float64ObservableGauge
+	meter                                         metric.Meter
+	mu                                            sync.Mutex
+	registrations                                 []metric.Registration
+	ReceiverEbpfProfilerBarrierDuration           metric.Float64Histogram
+	ReceiverEbpfProfilerCompletions               metric.Int64ObservableCounter
+	ReceiverEbpfProfilerCompletionsReplaced       metric.Int64ObservableCounter
+	ReceiverEbpfProfilerDebugUnits                metric.Int64ObservableCounter
+	ReceiverEbpfProfilerEvictionLatency           metric.Float64Histogram
+	ReceiverEbpfProfilerEvictions                 metric.Int64ObservableCounter
+	ReceiverEbpfProfilerFramesPending             metric.Int64ObservableCounter
+	ReceiverEbpfProfilerFramesUnnamed             metric.Int64ObservableCounter
+	ReceiverEbpfProfilerLateRecords               metric.Int64ObservableCounter
+	ReceiverEbpfProfilerLifecycleLost             metric.Int64ObservableCounter
+	ReceiverEbpfProfilerMappingsLost              metric.Int64ObservableCounter
+	ReceiverEbpfProfilerMappingsRecorded          metric.Int64ObservableCounter
+	ReceiverEbpfProfilerMappingsUnidentified      metric.Int64ObservableCounter
+	ReceiverEbpfProfilerPerfMapReads              metric.Int64ObservableCounter
+	ReceiverEbpfProfilerPidReuses                 metric.Int64ObservableCounter
+	ReceiverEbpfProfilerProcessContextReads       metric.Int64ObservableCounter
+	ReceiverEbpfProfilerProcesses                 metric.Int64ObservableGauge
+	ReceiverEbpfProfilerProcessesRefused          metric.Int64ObservableCounter
+	ReceiverEbpfProfilerProcfsReads               metric.Int64ObservableCounter
+	ReceiverEbpfProfilerReconciliations           metric.Int64ObservableCounter
+	ReceiverEbpfProfilerSamplesDelivered          metric.Int64ObservableCounter
+	ReceiverEbpfProfilerSamplesExpected           metric.Int64ObservableCounter
+	ReceiverEbpfProfilerSamplesFiltered           metric.Int64ObservableCounter
+	ReceiverEbpfProfilerSamplesInFlight           metric.Int64ObservableGauge
+	ReceiverEbpfProfilerSamplesLost               metric.Int64ObservableCounter
+	ReceiverEbpfProfilerSamplesTaken              metric.Int64ObservableCounter
+	ReceiverEbpfProfilerSamplesUnfired            metric.Int64ObservableCounter
+	ReceiverEbpfProfilerServiceVariablesMalformed metric.Int64ObservableCounter
+	ReceiverEbpfProfilerStacks                    metric.Int64ObservableCounter
+	ReceiverEbpfProfilerStacksCopied              metric.Int64ObservableCounter
+	ReceiverEbpfProfilerSymbolCacheBytes          metric.Int64ObservableGauge
+	ReceiverEbpfProfilerSymbolCacheEvictions      metric.Int64ObservableCounter
+	ReceiverEbpfProfilerSymbolFilesFaulty         metric.Int64ObservableCounter
+	ReceiverEbpfProfilerUnwindTableBytes          metric.Int64ObservableGauge
+	ReceiverEbpfProfilerUnwindTablesRefused       metric.Int64ObservableCounter
+	ReceiverEbpfProfilerWatermarkLag              metric.Float64ObservableGauge
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -270,6 +272,21 @@ func (builder *TelemetryBuilder) RegisterReceiverEbpfProfilerPidReusesCallback(c
 	return nil
 }
 
+// RegisterReceiverEbpfProfilerProcessContextReadsCallback sets callback for observable ReceiverEbpfProfilerProcessContextReads metric.
+func (builder *TelemetryBuilder) RegisterReceiverEbpfProfilerProcessContextReadsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ReceiverEbpfProfilerProcessContextReads, obs: o})
+		return nil
+	}, builder.ReceiverEbpfProfilerProcessContextReads)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 // RegisterReceiverEbpfProfilerProcessesCallback sets callback for observable ReceiverEbpfProfilerProcesses metric.
 func (builder *TelemetryBuilder) RegisterReceiverEbpfProfilerProcessesCallback(cb metric.Int64Callback) error {
 	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
@@ -426,6 +443,21 @@ func (builder *TelemetryBuilder) RegisterReceiverEbpfProfilerSamplesUnfiredCallb
 		cb(ctx, &observerInt64{inst: builder.ReceiverEbpfProfilerSamplesUnfired, obs: o})
 		return nil
 	}, builder.ReceiverEbpfProfilerSamplesUnfired)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterReceiverEbpfProfilerServiceVariablesMalformedCallback sets callback for observable ReceiverEbpfProfilerServiceVariablesMalformed metric.
+func (builder *TelemetryBuilder) RegisterReceiverEbpfProfilerServiceVariablesMalformedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ReceiverEbpfProfilerServiceVariablesMalformed, obs: o})
+		return nil
+	}, builder.ReceiverEbpfProfilerServiceVariablesMalformed)
 	if err != nil {
 		return err
 	}
@@ -685,6 +717,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{process}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ReceiverEbpfProfilerProcessContextReads, err = builder.meter.Int64ObservableCounter(
+		"otelcol_receiver_ebpf_profiler_process_context_reads",
+		metric.WithDescription("Looks for process contexts (OTEP 4719), by what became of them. [Development]"),
+		metric.WithUnit("{read}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ReceiverEbpfProfilerProcesses, err = builder.meter.Int64ObservableGauge(
 		"otelcol_receiver_ebpf_profiler_processes",
 		metric.WithDescription("Process instances known at this moment. [Development]"),
@@ -749,6 +787,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_receiver_ebpf_profiler_samples_unfired",
 		metric.WithDescription("Samples due for which the kernel never ran the sampler. [Development]"),
 		metric.WithUnit("{sample}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverEbpfProfilerServiceVariablesMalformed, err = builder.meter.Int64ObservableCounter(
+		"otelcol_receiver_ebpf_profiler_service_variables_malformed",
+		metric.WithDescription("Environment variables OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES of which nothing was taken because they are malformed or too long. [Development]"),
+		metric.WithUnit("{variable}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverEbpfProfilerStacks, err = builder.meter.Int64ObservableCounter(

@@ -16,12 +16,13 @@ const containerID = "container.id"
 
 // notes say what is known of lives.
 type notes struct {
-	groups *containers
+	groups   *containers
+	contexts *contexts
 	// bootTime is the Unix time in nanoseconds at BootTime 0.
 	bootTime int64
 }
 
-func (p *Pipeline) notes() notes { return notes{p.groups, p.settings.BootTime} }
+func (p *Pipeline) notes() notes { return notes{p.groups, p.contexts, p.settings.BootTime} }
 
 // container is the one of a life's control group, else the one that /proc showed.
 func (n notes) container(life *process.Life) string {
@@ -46,12 +47,13 @@ func (n notes) attributes(life *process.Life) []profile.Attribute {
 		profile.StringAttribute("process.creation.time",
 			time.Unix(0, n.bootTime+int64(life.Proc.Start)).UTC().Format(time.RFC3339Nano)),
 	}
-	parent := life.Parent.PID
+	parent, says := life.Parent.PID, n.contexts.of(life)
 	if executable := life.Executable(); executable != "" {
 		name = path.Base(strings.TrimSuffix(executable, " (deleted)"))
 		out = append(out, profile.StringAttribute("process.executable.path", executable))
 	}
 	if image := life.Image(); image != nil {
+		says = says.Or(image.Service)
 		if parent == 0 {
 			parent = image.ParentPID
 		}
@@ -67,6 +69,9 @@ func (n notes) attributes(life *process.Life) []profile.Attribute {
 	}
 	if parent != 0 {
 		out = append(out, profile.IntAttribute("process.parent_pid", int64(parent)))
+	}
+	for key, value := range says.All {
+		out = append(out, profile.StringAttribute(key, value))
 	}
 	if name != "" {
 		out = append(out, profile.StringAttribute("process.executable.name", name))

@@ -130,7 +130,6 @@ func (j *jit) settle(a *PerfMapAnswer) {
 		return // it has been forgotten
 	}
 	m.asked = false
-	const tick = 10_000_000
 	switch {
 	case a.Refused:
 		j.stats.TooLarge++ // it is asked for again
@@ -138,7 +137,7 @@ func (j *jit) settle(a *PerfMapAnswer) {
 		j.stats.Unchanged++
 	case a.Map == nil:
 		j.stats.Absent++
-	case !a.life.Ran(a.To) || a.StartTick != uint64(a.life.Proc.Start)/tick:
+	case !a.life.Ran(a.To) || !a.life.Started(a.StartTick):
 		j.stats.Refused++
 	case j.bytes-m.bytes()+a.Map.Bytes() > maxPerfMapBytes:
 		j.stats.TooLarge++

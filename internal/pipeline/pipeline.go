@@ -50,6 +50,8 @@ type Settings struct {
 	Inline bool
 	// JIT: code that is made at run time is named.
 	JIT bool
+	// Contexts: the process contexts that processes publish are read.
+	Contexts bool
 	// MaxSymbolBytes bounds what is kept of executable files.
 	MaxSymbolBytes int
 	// MaxWindowSamples bounds a window: one that has as many closes at the next
@@ -81,6 +83,7 @@ type Pipeline struct {
 	// cuts are when windows have to end, ascending.
 	cuts      []event.KTime
 	selection *selection
+	contexts  *contexts
 	// window is filling; ending is over and waits for the next completion, or nil.
 	window, ending *window
 	until          event.KTime
@@ -99,6 +102,7 @@ func New(s Settings) *Pipeline {
 		jit:      newJIT(s.JIT),
 		kernel:   newKernelCode(),
 		groups:   newContainers(),
+		contexts: newContexts(s.Contexts),
 	}
 	p.code.inline = s.Inline
 	p.walk = newWalk(p.code)
@@ -168,6 +172,7 @@ func (p *Pipeline) Complete(w event.KTime) []*Window {
 	p.code.tables.now = p.until
 	p.table.Complete(w)
 	p.jit.complete(w)
+	p.contexts.complete(w)
 	p.copies.retry(nil, p.count)
 	p.newborns.complete()
 	closed := p.handOut(nil)
@@ -194,6 +199,8 @@ func (p *Pipeline) Complete(w event.KTime) []*Window {
 	p.code.tables.complete()
 	p.jit.forget(evicted.Gone)
 	p.jit.forget(evicted.Idle)
+	p.contexts.forget(evicted.Gone)
+	p.contexts.forget(evicted.Idle)
 	p.freed = evicted.Freed
 	return closed
 }
@@ -215,6 +222,7 @@ func (p *Pipeline) release(until event.KTime) {
 			return
 		case filter.In:
 			p.walk.sampled(life)
+			p.contexts.sampled(life, s.KTime)
 		}
 		to := counter{p.window, p.window.owner(life), life, life.Memory()}
 		if s.UserStack == event.UserCopied && !p.copies.take(to, s) {

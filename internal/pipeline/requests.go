@@ -71,6 +71,15 @@ func (p *Pipeline) PerfMapRequests(n int) []PerfMapRequest { return p.jit.reques
 // PerfMapRead takes what became of a request.
 func (p *Pipeline) PerfMapRead(a PerfMapAnswer) { p.jit.answers = append(p.jit.answers, a) }
 
+// ContextRequests returns up to n process contexts that are wanted; each gets one
+// ContextLooked.
+func (p *Pipeline) ContextRequests(n int) []ContextRequest { return p.contexts.requests(n) }
+
+// ContextLooked takes what became of a request.
+func (p *Pipeline) ContextLooked(a ContextAnswer) {
+	p.contexts.answers = append(p.contexts.answers, a)
+}
+
 // KernelRequested reports, once, that the kernel's symbols are to be read again; that gets
 // one KernelLoaded.
 func (p *Pipeline) KernelRequested() bool {

@@ -51,12 +51,12 @@ func fork(k event.KTime, pid uint32, group event.CgroupID, comm byte) event.Life
 
 func TestWhoIsOutIsRejectedUntilItIsOver(t *testing.T) {
 	p := filtering(filter.Rules{Include: []filter.Rule{{Comm: "a"}}}, 0)
-	exec := fork(1300*ms, 8, 0, 'a')
+	exec := fork(1300*ms, 8, event.CgroupID{}, 'a')
 	exec.Kind, exec.Generation = event.Exec, 1
 	after := sample(1400*ms, 8)
 	after.Generation = 1
 	p.Batch(&event.Batch{
-		Lifecycle: []event.Lifecycle{fork(1050*ms, 7, 0, 'a'), fork(1050*ms, 8, 0, 'b')},
+		Lifecycle: []event.Lifecycle{fork(1050*ms, 7, event.CgroupID{}, 'a'), fork(1050*ms, 8, event.CgroupID{}, 'b')},
 		Samples:   []event.Sample{sample(1100*ms, 7), sample(1100*ms, 8), sample(1200*ms, 8)},
 	})
 	require.Empty(t, p.Complete(1250*ms))
@@ -76,14 +76,14 @@ func TestWhoIsUndecidedIsInTheWindowOrNotAsAWhole(t *testing.T) {
 		t.Run(path, func(t *testing.T) {
 			p := filtering(filter.Rules{Include: []filter.Rule{{Cgroup: "/in"}}}, 0)
 			p.Batch(&event.Batch{
-				Lifecycle: []event.Lifecycle{fork(1050*ms, 7, 5, 'a')},
+				Lifecycle: []event.Lifecycle{fork(1050*ms, 7, event.CgroupID{Unified: 5}, 'a')},
 				Samples:   []event.Sample{sample(1100*ms, 7), sample(1200*ms, 7), sample(2100*ms, 7)},
 			})
 			require.Empty(t, p.Complete(1150*ms))
 			require.EqualValues(t, 1, p.Stats().Ledger.Open)
 			require.Empty(t, p.Complete(2000*ms), "it waits")
-			require.Equal(t, []event.CgroupID{5}, p.GroupRequests(9))
-			p.GroupFound(5, Group{Path: path})
+			require.Equal(t, []event.CgroupID{{Unified: 5}}, p.GroupRequests(9))
+			p.GroupFound(event.CgroupID{Unified: 5}, Group{Path: path})
 			closed := p.Complete(2200 * ms)
 			requireLedger(t, p)
 			l := p.Stats().Ledger
@@ -250,14 +250,14 @@ func TestWhoIsGoneIsNotRejected(t *testing.T) {
 	s := sample(1100*ms, 7)
 	p.Batch(&event.Batch{
 		Lifecycle: []event.Lifecycle{
-			fork(1050*ms, 7, 5, 'a'),
+			fork(1050*ms, 7, event.CgroupID{Unified: 5}, 'a'),
 			{Kind: event.Exit, KTime: 1110 * ms, Proc: s.Proc},
 			{Kind: event.Free, KTime: 1120 * ms, Proc: s.Proc},
 		},
 		Samples: []event.Sample{s},
 	})
 	p.Complete(1200 * ms)
-	p.GroupFound(5, Group{Path: "/out"})
+	p.GroupFound(event.CgroupID{Unified: 5}, Group{Path: "/out"})
 	require.Empty(t, p.Flush(1300*ms))
 	require.EqualValues(t, 1, p.Stats().Ledger.Filtered)
 	require.Equal(t, Rulings{}, p.Rulings())

@@ -24,6 +24,8 @@ type Answer struct {
 	// are more.
 	Mappings  []event.Mapping
 	Truncated bool
+	// Malformed counts the environment variables about its service that say nothing.
+	Malformed int
 	// Gone: /proc had no such process.
 	Gone bool
 }
@@ -88,6 +90,7 @@ func (t *Table) judge(in *instance, a *Answer) outcome {
 		return refusedExec
 	}
 	l.see(a.Image, a.From, a.To)
+	t.stats.VariablesMalformed += uint64(a.Malformed)
 	memory := t.change(l)
 	t.stats.MappedRefused += uint64(memory.take(a.Mappings, a.end(), a.From, a.To, l.fed))
 	memory.executable = cmp.Or(memory.executable, a.Image.Executable)

@@ -3,6 +3,8 @@
 
 package process
 
+import "github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/service"
+
 // Image says what one generation of an instance executes, as /proc showed it.
 // Immutable, so lives may share it.
 type Image struct {
@@ -14,4 +16,6 @@ type Image struct {
 	// CommandArgs and Environment are what it was started with, if asked for.
 	CommandArgs []string
 	Environment map[string]string
+	// Service is what its environment says of it.
+	Service service.Service
 }

@@ -41,6 +41,9 @@ type Stats struct {
 	// MappedOfNobody are those of no process that is known.
 	MappedDropped, MappedRefused, MappedOfNobody uint64
 	Answers                                      Outcomes
+	// VariablesMalformed are the environment variables about their service that processes
+	// had, and of which nothing was taken.
+	VariablesMalformed uint64
 }
 
 // Outcomes counts the answers of /proc by what became of them.

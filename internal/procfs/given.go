@@ -30,6 +30,8 @@ type Given struct {
 	CommandArgs bool
 	// Variables are names of environment variables.
 	Variables []string
+	// Service: the variables that say of which service it is a part.
+	Service bool
 }
 
 // parseArgs splits a cmdline file. Arguments that do not fit into the limit are
@@ -52,43 +54,46 @@ func parseArgs(b []byte) (args []string) {
 
 // findVariables reads an environ file for variables. Of several with one name
 // the first counts, as it does for getenv. What is longer than a buffer or does
-// not fit into the limit is left out.
-func findVariables(r io.Reader, names []string) (map[string]string, error) {
-	found := map[string]string{}
+// not fit into the limit is left out and counted.
+func findVariables(r io.Reader, names []string) (found map[string]string, left int, err error) {
+	found = map[string]string{}
 	room := maxVariablesBytes
 	in := bufio.NewReaderSize(io.LimitReader(r, maxEnvironBytes), maxVariablesBytes)
 	for len(found) < len(names) {
-		entry, err := readEntry(in)
+		entry, cut, err := readEntry(in)
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		name, value, ok := strings.Cut(entry, "=")
 		if _, again := found[name]; !ok || again || !slices.Contains(names, name) {
 			continue
 		}
-		if size := len(entry); size <= room {
+		if size := len(entry); !cut && size <= room {
 			room -= size
 			found[name] = value
+		} else {
+			left++
 		}
 	}
 	if len(found) == 0 {
-		return nil, nil
+		return nil, left, nil
 	}
-	return found, nil
+	return found, left, nil
 }
 
-// readEntry returns the next entry without its NUL, or "" for one that is longer
-// than the buffer. What has no NUL is cut off and not returned.
-func readEntry(in *bufio.Reader) (string, error) {
+// readEntry returns the next entry without its NUL, cut for one that is longer than the
+// buffer. What has no NUL is not returned.
+func readEntry(in *bufio.Reader) (text string, cut bool, err error) {
 	entry, err := in.ReadSlice(0)
 	if err == nil {
-		return string(entry[:len(entry)-1]), nil
+		return string(entry[:len(entry)-1]), false, nil
 	}
+	text = string(entry)
 	for errors.Is(err, bufio.ErrBufferFull) {
 		_, err = in.ReadSlice(0)
 	}
-	return "", err
+	return text, true, err
 }

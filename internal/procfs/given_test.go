@@ -59,15 +59,15 @@ func TestFindVariables(t *testing.T) {
 		},
 		"long others": {long + long + "\x00A=1\x00", []string{"A"}, map[string]string{"A": "1"}},
 	} {
-		found, err := findVariables(strings.NewReader(tt.file), tt.names)
+		found, _, err := findVariables(strings.NewReader(tt.file), tt.names)
 		require.NoError(t, err, name)
 		require.Equal(t, tt.want, found, name)
 	}
 	failure := errors.New("a failure")
-	_, err := findVariables(io.MultiReader(strings.NewReader("A=1\x00"), iotest.ErrReader(failure)), []string{"A", "B"})
+	_, _, err := findVariables(io.MultiReader(strings.NewReader("A=1\x00"), iotest.ErrReader(failure)), []string{"A", "B"})
 	require.ErrorIs(t, err, failure)
 	endless := &endless{line: "B=1\x00"}
-	found, err := findVariables(endless, []string{"A"})
+	found, _, err := findVariables(endless, []string{"A"})
 	require.NoError(t, err)
 	require.Nil(t, found)
 }
@@ -76,7 +76,7 @@ func FuzzFindVariables(f *testing.F) {
 	f.Add([]byte("A=1\x00B=2\x00"))
 	names := []string{"A", "B"}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		found, err := findVariables(iotest.HalfReader(bytes.NewReader(b)), names)
+		found, _, err := findVariables(iotest.HalfReader(bytes.NewReader(b)), names)
 		require.NoError(t, err)
 		for name, value := range found {
 			require.Contains(t, names, name)

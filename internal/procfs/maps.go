@@ -70,9 +70,72 @@ func mappedPath(b []byte) string {
 	return string(b)
 }
 
-// readMaps reads a maps file through buf, which holds several of the longest
-// possible lines. It keeps up to limit executable mappings and counts the others.
+// mapRange is a mapping of any kind, as far as process contexts are concerned. The bytes
+// are valid as long as the line.
+type mapRange struct {
+	start, end uint64
+	device     []byte
+	anonymous  bool
+	name       []byte
+}
+
+func parseMapRange(b []byte) (r mapRange, err error) {
+	var n int
+	if r.start, n = parseHex(b); n == 0 || n == len(b) || b[n] != '-' {
+		return r, errMaps
+	}
+	b = b[n+1:]
+	r.end, _ = parseHex(b)
+	fields := bytes.SplitN(b, []byte(" "), 6) // end perms offset device inode name
+	if len(fields) < 5 || r.end < r.start {
+		return r, errMaps
+	}
+	r.device, r.anonymous = fields[3], string(fields[4]) == "0"
+	if len(fields) == 6 {
+		r.name = bytes.TrimLeft(fields[5], " ")
+	}
+	return r, nil
+}
+
+// harmless reports whether no file system of others stands behind the mapping: it is
+// anonymous or of the device of memfd_create.
+func (r *mapRange) harmless(memfd string) bool { return r.anonymous || string(r.device) == memfd }
+
+// isContext reports whether the mapping is named like a process context, with memfd_create
+// or PR_SET_VMA_ANON_NAME (fs/proc/task_mmu.c, get_vma_name, v6.12). Files may have any
+// name, too.
+func (r *mapRange) isContext(memfd string) bool {
+	switch string(bytes.TrimSuffix(r.name, []byte(" (deleted)"))) {
+	case "[anon:OTEL_CTX]", "[anon_shmem:OTEL_CTX]", "/memfd:OTEL_CTX":
+		return r.harmless(memfd)
+	}
+	return false
+}
+
+// readMaps reads a maps file. It keeps up to limit executable mappings and counts the
+// others.
 func readMaps(r io.Reader, buf []byte, limit int) (lines []mapLine, truncated int, err error) {
+	more, err := eachLine(r, buf, func(line []byte) error {
+		m, keep, err := parseMapLine(line)
+		switch {
+		case err != nil:
+			return err
+		case keep && len(lines) < limit:
+			lines = append(lines, m)
+		case keep:
+			truncated++
+		}
+		return nil
+	})
+	if more {
+		truncated++ // at least one
+	}
+	return lines, truncated, err
+}
+
+// eachLine reads a maps file through buf, which holds several of the longest possible
+// lines. more: it is longer than what is read.
+func eachLine(r io.Reader, buf []byte, take func(line []byte) error) (more bool, err error) {
 	filled, total := 0, 0
 	for {
 		n, rerr := r.Read(buf[filled:])
@@ -83,28 +146,21 @@ func readMaps(r io.Reader, buf []byte, limit int) (lines []mapLine, truncated in
 			if end < 0 {
 				break
 			}
-			m, keep, err := parseMapLine(buf[used : used+end])
-			if err != nil {
-				return lines, truncated, err
+			if err := take(buf[used : used+end]); err != nil {
+				return false, err
 			}
 			used += end + 1
-			switch {
-			case keep && len(lines) < limit:
-				lines = append(lines, m)
-			case keep:
-				truncated++
-			}
 		}
 		filled = copy(buf, buf[used:filled])
 		switch {
 		case rerr == io.EOF && filled == 0:
-			return lines, truncated, nil
+			return false, nil
 		case rerr == io.EOF || filled == len(buf):
-			return lines, truncated, errMaps // an unfinished line, or one too long
+			return false, errMaps // an unfinished line, or one too long
 		case rerr != nil:
-			return lines, truncated, rerr
+			return false, rerr
 		case total >= maxMapsBytes:
-			return lines, truncated + 1, nil // at least one more
+			return true, nil
 		}
 	}
 }

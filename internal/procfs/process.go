@@ -7,6 +7,7 @@ import (
 	"errors"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/service"
 )
 
 var (
@@ -36,6 +37,10 @@ type Process struct {
 	// CommandArgs and Environment are what was asked for and could be read.
 	CommandArgs []string
 	Environment map[string]string
+	// Service is what the environment says of it. Malformed counts the variables of which
+	// nothing was taken.
+	Service   service.Service
+	Malformed int
 	// Mappings are the executable ones, ascending.
 	Mappings []event.Mapping
 	// Truncated counts executable mappings that were left out for a limit.

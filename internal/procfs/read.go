@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/service"
 )
 
 // Read reads what /proc shows of a process. The error is ErrGone, wrapped, when
@@ -110,19 +111,34 @@ func (p *Process) readArgs(h handle, given Given, buf []byte) error {
 	return nil
 }
 
-func (p *Process) readEnvironment(h handle, given Given) error {
-	if len(given.Variables) == 0 {
+func (p *Process) readEnvironment(h handle, given Given) (err error) {
+	if len(given.Variables) > 0 {
+		if p.Environment, _, err = h.variables(given.Variables); err != nil {
+			return err
+		}
+	}
+	if !given.Service {
 		return nil
 	}
+	found, left, err := h.variables(service.Variables)
+	if err != nil {
+		return err
+	}
+	said, malformed := service.FromVariables(found)
+	p.Service, p.Malformed = said, malformed+left
+	return nil
+}
+
+func (h handle) variables(names []string) (found map[string]string, left int, err error) {
 	f, err := h.file("environ")
 	if err != nil {
-		return fmt.Errorf("environ: %w", hint(err))
+		return nil, 0, fmt.Errorf("environ: %w", hint(err))
 	}
 	defer f.close()
-	if p.Environment, err = findVariables(f, given.Variables); err != nil {
-		return fmt.Errorf("environ: %w", hint(err))
+	if found, left, err = findVariables(f, names); err != nil {
+		return nil, 0, fmt.Errorf("environ: %w", hint(err))
 	}
-	return nil
+	return found, left, nil
 }
 
 func (p *Process) readMappings(h handle, buf []byte) error {

@@ -27,6 +27,7 @@ type Reader struct {
 	host    int // the root directory, an O_PATH handle
 	proc    int // /proc, likewise
 	groups  groups
+	memfd   string // see memfdDevice
 	buffers sync.Pool
 }
 
@@ -43,7 +44,7 @@ func New(rootPath string, given Given) (*Reader, error) {
 		unix.Close(fd)
 		return nil, fmt.Errorf("open %s: %w", rootPath, err)
 	}
-	r := &Reader{root: rootPath, given: given, host: host, proc: fd}
+	r := &Reader{root: rootPath, given: given, host: host, proc: fd, memfd: memfdDevice()}
 	r.buffers.New = func() any { return new([bufSize]byte) }
 	r.groups = groups{-1, -1, ""}
 	if err := r.check(); err != nil {

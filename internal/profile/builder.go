@@ -43,6 +43,14 @@ type builder struct {
 type sampleKey struct {
 	resource      int
 	stack, thread uint32
+	// service is the same for all samples of a resource; 0: none.
+	service uint32
+}
+
+// attributes are the indices of the attributes of the sample.
+func (k sampleKey) attributes() []uint32 {
+	all := [...]uint32{k.thread, k.service}
+	return slices.DeleteFunc(all[:], func(i uint32) bool { return i == 0 })
 }
 
 func newBuilder(w *Window, s Settings, r Resolver) *builder {
@@ -78,6 +86,9 @@ func (b *builder) add(r record, times []uint64) int {
 		resource: b.profiles.ResourceProfiles().Len(),
 		stack:    b.dict.stack(r.stack, b.window.stacks.keys[r.stack]),
 		thread:   b.dict.attribute(keyThreadName, b.window.threads.keys[r.thread]),
+	}
+	if b.settings.ServiceName {
+		key.service = b.dict.attribute(keyService, b.owner.text(keyService))
 	}
 	res := b.current
 	if !b.open {

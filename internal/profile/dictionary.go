@@ -68,6 +68,7 @@ const (
 	recentBits = 10
 
 	keyThreadName = "thread.name"
+	keyService    = "service.name"
 	keyFrameType  = "profile.frame.type"
 	keyGNUBuildID = "process.executable.build_id.gnu"
 	keyGoBuildID  = "process.executable.build_id.go"

@@ -24,6 +24,7 @@ func TestEstimate(t *testing.T) {
 		}
 		s := testSettings
 		s.MaxBatchBytes = math.MaxInt
+		s.ServiceName = rapid.Bool().Draw(t, "service name")
 		b := newBuilder(w, s, fakeResolver{})
 		for _, o := range w.orderedOwners() {
 			b.begin(w.owners.keys[o])

@@ -35,6 +35,7 @@ func drawOwners(t *rapid.T) []*Owner {
 			Generation: event.Generation(rapid.IntRange(0, 3).Draw(t, "generation")),
 			Attributes: []Attribute{
 				StringAttribute("owner", fmt.Sprint(i)),
+				StringAttribute(keyService, rapid.SampledFrom([]string{"", "shop", "till"}).Draw(t, "service")),
 				IntAttribute("process.pid", rapid.Int64().Draw(t, "int")),
 				StringAttribute("name", string(rapid.SliceOfN(rapid.Byte(), 0, 40).Draw(t, "name"))),
 				ListAttribute("list", rapid.SliceOfN(rapid.StringN(0, 9, 20), 0, 12).Draw(t, "list")),
@@ -109,6 +110,7 @@ func TestModel(t *testing.T) {
 		additions := drawAdditions(t, len(owners))
 		w := fill(owners, additions)
 		s := testSettings
+		s.ServiceName = rapid.Bool().Draw(t, "service name")
 		s.MaxBatchBytes = rapid.OneOf(rapid.IntRange(0, 20_000), rapid.Just(3<<20)).Draw(t, "limit")
 
 		got := map[string][]uint64{}
@@ -117,6 +119,7 @@ func TestModel(t *testing.T) {
 		for _, b := range first {
 			requireConformant(t, b)
 			requireSorted(t, b.Profiles)
+			requireServices(t, b.Profiles, s.ServiceName)
 			if b.Samples > 1 {
 				require.LessOrEqual(t, encodedSize(t, b.Profiles), s.MaxBatchBytes)
 			}
@@ -140,6 +143,21 @@ func requireEqualBatches(t require.TestingT, a, b []Batch) {
 	for i := range a {
 		require.Equal(t, encode(t, a[i].Profiles), encode(t, b[i].Profiles))
 		require.Equal(t, a[i].Samples, b[i].Samples)
+	}
+}
+
+// requireServices holds the service of each sample against that of its resource.
+func requireServices(t require.TestingT, p pprofile.Profiles, on bool) {
+	r := reader{p.Dictionary()}
+	for _, rp := range p.ResourceProfiles().All() {
+		service, _ := rp.Resource().Attributes().Get(keyService)
+		for _, s := range rp.ScopeProfiles().At(0).Profiles().At(0).Samples().All() {
+			got, there := r.attributes(s.AttributeIndices().AsRaw())[keyService]
+			require.Equal(t, on && service.Str() != "", there)
+			if there {
+				require.Equal(t, service.Str(), got)
+			}
+		}
 	}
 }
 

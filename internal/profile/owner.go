@@ -25,6 +25,16 @@ type Owner struct {
 	Attributes []Attribute
 }
 
+// text returns the value of a text attribute, "" if there is none.
+func (o *Owner) text(key string) string {
+	for _, a := range o.Attributes {
+		if a.key == key && a.kind == ofText {
+			return a.texts[0]
+		}
+	}
+	return ""
+}
+
 // compareOwners orders resources.
 func compareOwners(a, b *Owner) int {
 	return cmp.Or(

@@ -131,7 +131,7 @@ func TestTheFilterHoldsBeyondTheLimit(t *testing.T) {
 		for pid := range uint32(5) {
 			s := sample(1100*ms, pid+1)
 			b.Samples = append(b.Samples, s)
-			b.Lifecycle = append(b.Lifecycle, fork(1050*ms, pid+1, 0, 'a'))
+			b.Lifecycle = append(b.Lifecycle, fork(1050*ms, pid+1, event.CgroupID{}, 'a'))
 		}
 		p.Batch(&b)
 		closed := p.Complete(2000 * ms)
@@ -196,7 +196,7 @@ func TestAWindowHasAllSamplesOfALifeOrNone(t *testing.T) {
 			Exclude: []filter.Rule{{Cgroup: "/both", Executable: "/bin/x"}},
 		}, 300*time.Millisecond)
 		paths := map[event.CgroupID]string{}
-		for id := range event.CgroupID(4) {
+		for id := range event.CgroupID{Unified: uint64(4)} {
 			paths[id+1] = rapid.SampledFrom([]string{"/in", "/out", "/both", ""}).Draw(t, "path")
 		}
 		sent, now := map[string]int{}, start

@@ -196,8 +196,8 @@ func TestAWindowHasAllSamplesOfALifeOrNone(t *testing.T) {
 			Exclude: []filter.Rule{{Cgroup: "/both", Executable: "/bin/x"}},
 		}, 300*time.Millisecond)
 		paths := map[event.CgroupID]string{}
-		for id := range event.CgroupID{Unified: uint64(4)} {
-			paths[id+1] = rapid.SampledFrom([]string{"/in", "/out", "/both", ""}).Draw(t, "path")
+		for id := range uint64(4) {
+			paths[event.CgroupID{Unified: id + 1}] = rapid.SampledFrom([]string{"/in", "/out", "/both", ""}).Draw(t, "path")
 		}
 		sent, now := map[string]int{}, start
 		check := func(closed []*Window) {
@@ -212,7 +212,7 @@ func TestAWindowHasAllSamplesOfALifeOrNone(t *testing.T) {
 			}
 		}
 		for pid := range uint32(3) {
-			p.Batch(&event.Batch{Lifecycle: []event.Lifecycle{fork(1000*ms, pid+1, event.CgroupID(rapid.IntRange(1, 4).Draw(t, "group")), 'a')}})
+			p.Batch(&event.Batch{Lifecycle: []event.Lifecycle{fork(1000*ms, pid+1, event.CgroupID{Unified: rapid.Uint64Range(1, 4).Draw(t, "group")}, 'a')}})
 		}
 		for range rapid.IntRange(1, 40).Draw(t, "steps") {
 			var b event.Batch

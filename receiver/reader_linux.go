@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/elffile"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/pipeline"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/preflight"
@@ -103,6 +104,21 @@ func readPerfMap(f *os.File, known int64) (*symbol.PerfMap, int64) {
 	}
 	m, _ := symbol.ReadPerfMap(f) // what is too large is read in part
 	return m, info.Size()
+}
+
+// context looks up in the memory of a process where its threads have their context.
+func (r procReader) context(request pipeline.ContextRequest) pipeline.ContextAnswer {
+	answer := pipeline.ContextAnswer{ContextRequest: request}
+	memory, startTick, err := r.proc.OpenMemory(request.PID)
+	answer.StartTick = startTick
+	if err == nil {
+		defer memory.Close()
+		answer.Place, _ = request.Variable.Locate(request.Bias, request.Musl, func(b []byte, address uint64) error {
+			return elffile.ReadFull(memory, b, int64(address))
+		})
+	}
+	answer.To = preflight.Now()
+	return answer
 }
 
 func (r procReader) tellsContainers() bool { return r.proc.TellsContainers() }

@@ -83,6 +83,7 @@ func (t *telemetry) instruments() []metric.Observable {
 		b.ReceiverEbpfProfilerLateRecords, b.ReceiverEbpfProfilerCompletionsReplaced,
 		b.ReceiverEbpfProfilerDebugUnits, b.ReceiverEbpfProfilerSymbolFilesFaulty,
 		b.ReceiverEbpfProfilerSymbolCacheBytes, b.ReceiverEbpfProfilerSymbolCacheEvictions,
+		b.ReceiverEbpfProfilerThreadContexts, b.ReceiverEbpfProfilerThreadContextsUnresolved,
 		b.ReceiverEbpfProfilerUnwindTableBytes, b.ReceiverEbpfProfilerUnwindTablesRefused,
 		b.ReceiverEbpfProfilerWatermarkLag,
 	}
@@ -120,6 +121,8 @@ func (t *telemetry) observe(_ context.Context, o metric.Observer) error {
 	t.total(o, b.ReceiverEbpfProfilerSymbolFilesFaulty, s.pipeline.FilesFaulty)
 	t.total(o, b.ReceiverEbpfProfilerSymbolCacheBytes, uint64(s.pipeline.SymbolBytes))
 	t.total(o, b.ReceiverEbpfProfilerSymbolCacheEvictions, s.pipeline.SymbolsEvicted)
+	t.by(o, b.ReceiverEbpfProfilerThreadContexts, "outcome", threadContexts(s))
+	t.total(o, b.ReceiverEbpfProfilerThreadContextsUnresolved, s.pipeline.Contexts.Unresolved)
 	t.total(o, b.ReceiverEbpfProfilerUnwindTableBytes, s.counters.TableBytes)
 	t.total(o, b.ReceiverEbpfProfilerUnwindTablesRefused, s.pipeline.TablesFull)
 	lag := time.Duration(t.now() - s.until)
@@ -205,6 +208,11 @@ func states(s *snapshot) values {
 func perfMapReads(s *snapshot) values {
 	m := s.pipeline.PerfMaps
 	return values{"read": m.Read, "unchanged": m.Unchanged, "absent": m.Absent, "refused": m.Refused, "too_large": m.TooLarge}
+}
+
+func threadContexts(s *snapshot) values {
+	c := s.pipeline.Contexts
+	return values{"linked": c.Linked, "unreadable": c.Unreadable}
 }
 
 func debugUnits(s *snapshot) values {

@@ -24,6 +24,7 @@ type reader interface {
 	file(pipeline.FileRequest) (pipeline.FileAnswer, error)
 	units(pipeline.UnitRequest) pipeline.UnitAnswer
 	perfMap(pipeline.PerfMapRequest) pipeline.PerfMapAnswer
+	context(pipeline.ContextRequest) pipeline.ContextAnswer
 	// kernel returns what could be read, and why not the rest.
 	kernel() (k *symbol.Kernel, buildID string, err error)
 	Close() error
@@ -122,6 +123,13 @@ func (c clerk) perfMap(r pipeline.PerfMapRequest) func() apply {
 	return func() apply {
 		answer := c.reader.perfMap(r)
 		return func(p *pipeline.Pipeline) { p.PerfMapRead(answer) }
+	}
+}
+
+func (c clerk) context(r pipeline.ContextRequest) func() apply {
+	return func() apply {
+		answer := c.reader.context(r)
+		return func(p *pipeline.Pipeline) { p.ContextLocated(answer) }
 	}
 }
 

@@ -25,43 +25,45 @@ func Tracer(settings component.TelemetrySettings) trace.Tracer {
 // TelemetryBuilder provides an interface for components to report telemetry
 // as defined in metadata and user config.
 type TelemetryBuilder struct {
-	meter                                    metric.Meter
-	mu                                       sync.Mutex
-	registrations                            []metric.Registration
-	ReceiverEbpfProfilerBarrierDuration      metric.Float64Histogram
-	ReceiverEbpfProfilerCompletions          metric.Int64ObservableCounter
-	ReceiverEbpfProfilerCompletionsReplaced  metric.Int64ObservableCounter
-	ReceiverEbpfProfilerDebugUnits           metric.Int64ObservableCounter
-	ReceiverEbpfProfilerEvictionLatency      metric.Float64Histogram
-	ReceiverEbpfProfilerEvictions            metric.Int64ObservableCounter
-	ReceiverEbpfProfilerFramesPending        metric.Int64ObservableCounter
-	ReceiverEbpfProfilerFramesUnnamed        metric.Int64ObservableCounter
-	ReceiverEbpfProfilerLateRecords          metric.Int64ObservableCounter
-	ReceiverEbpfProfilerLifecycleLost        metric.Int64ObservableCounter
-	ReceiverEbpfProfilerMappingsLost         metric.Int64ObservableCounter
-	ReceiverEbpfProfilerMappingsRecorded     metric.Int64ObservableCounter
-	ReceiverEbpfProfilerMappingsUnidentified metric.Int64ObservableCounter
-	ReceiverEbpfProfilerPerfMapReads         metric.Int64ObservableCounter
-	ReceiverEbpfProfilerPidReuses            metric.Int64ObservableCounter
-	ReceiverEbpfProfilerProcesses            metric.Int64ObservableGauge
-	ReceiverEbpfProfilerProcessesRefused     metric.Int64ObservableCounter
-	ReceiverEbpfProfilerProcfsReads          metric.Int64ObservableCounter
-	ReceiverEbpfProfilerReconciliations      metric.Int64ObservableCounter
-	ReceiverEbpfProfilerSamplesDelivered     metric.Int64ObservableCounter
-	ReceiverEbpfProfilerSamplesExpected      metric.Int64ObservableCounter
-	ReceiverEbpfProfilerSamplesFiltered      metric.Int64ObservableCounter
-	ReceiverEbpfProfilerSamplesInFlight      metric.Int64ObservableGauge
-	ReceiverEbpfProfilerSamplesLost          metric.Int64ObservableCounter
-	ReceiverEbpfProfilerSamplesTaken         metric.Int64ObservableCounter
-	ReceiverEbpfProfilerSamplesUnfired       metric.Int64ObservableCounter
-	ReceiverEbpfProfilerStacks               metric.Int64ObservableCounter
-	ReceiverEbpfProfilerStacksCopied         metric.Int64ObservableCounter
-	ReceiverEbpfProfilerSymbolCacheBytes     metric.Int64ObservableGauge
-	ReceiverEbpfProfilerSymbolCacheEvictions metric.Int64ObservableCounter
-	ReceiverEbpfProfilerSymbolFilesFaulty    metric.Int64ObservableCounter
-	ReceiverEbpfProfilerUnwindTableBytes     metric.Int64ObservableGauge
-	ReceiverEbpfProfilerUnwindTablesRefused  metric.Int64ObservableCounter
-	ReceiverEbpfProfilerWatermarkLag         metric.Float64ObservableGauge
+	meter                                        metric.Meter
+	mu                                           sync.Mutex
+	registrations                                []metric.Registration
+	ReceiverEbpfProfilerBarrierDuration          metric.Float64Histogram
+	ReceiverEbpfProfilerCompletions              metric.Int64ObservableCounter
+	ReceiverEbpfProfilerCompletionsReplaced      metric.Int64ObservableCounter
+	ReceiverEbpfProfilerDebugUnits               metric.Int64ObservableCounter
+	ReceiverEbpfProfilerEvictionLatency          metric.Float64Histogram
+	ReceiverEbpfProfilerEvictions                metric.Int64ObservableCounter
+	ReceiverEbpfProfilerFramesPending            metric.Int64ObservableCounter
+	ReceiverEbpfProfilerFramesUnnamed            metric.Int64ObservableCounter
+	ReceiverEbpfProfilerLateRecords              metric.Int64ObservableCounter
+	ReceiverEbpfProfilerLifecycleLost            metric.Int64ObservableCounter
+	ReceiverEbpfProfilerMappingsLost             metric.Int64ObservableCounter
+	ReceiverEbpfProfilerMappingsRecorded         metric.Int64ObservableCounter
+	ReceiverEbpfProfilerMappingsUnidentified     metric.Int64ObservableCounter
+	ReceiverEbpfProfilerPerfMapReads             metric.Int64ObservableCounter
+	ReceiverEbpfProfilerPidReuses                metric.Int64ObservableCounter
+	ReceiverEbpfProfilerProcesses                metric.Int64ObservableGauge
+	ReceiverEbpfProfilerProcessesRefused         metric.Int64ObservableCounter
+	ReceiverEbpfProfilerProcfsReads              metric.Int64ObservableCounter
+	ReceiverEbpfProfilerReconciliations          metric.Int64ObservableCounter
+	ReceiverEbpfProfilerSamplesDelivered         metric.Int64ObservableCounter
+	ReceiverEbpfProfilerSamplesExpected          metric.Int64ObservableCounter
+	ReceiverEbpfProfilerSamplesFiltered          metric.Int64ObservableCounter
+	ReceiverEbpfProfilerSamplesInFlight          metric.Int64ObservableGauge
+	ReceiverEbpfProfilerSamplesLost              metric.Int64ObservableCounter
+	ReceiverEbpfProfilerSamplesTaken             metric.Int64ObservableCounter
+	ReceiverEbpfProfilerSamplesUnfired           metric.Int64ObservableCounter
+	ReceiverEbpfProfilerStacks                   metric.Int64ObservableCounter
+	ReceiverEbpfProfilerStacksCopied             metric.Int64ObservableCounter
+	ReceiverEbpfProfilerSymbolCacheBytes         metric.Int64ObservableGauge
+	ReceiverEbpfProfilerSymbolCacheEvictions     metric.Int64ObservableCounter
+	ReceiverEbpfProfilerSymbolFilesFaulty        metric.Int64ObservableCounter
+	ReceiverEbpfProfilerThreadContexts           metric.Int64ObservableCounter
+	ReceiverEbpfProfilerThreadContextsUnresolved metric.Int64ObservableCounter
+	ReceiverEbpfProfilerUnwindTableBytes         metric.Int64ObservableGauge
+	ReceiverEbpfProfilerUnwindTablesRefused      metric.Int64ObservableCounter
+	ReceiverEbpfProfilerWatermarkLag             metric.Float64ObservableGauge
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -510,6 +512,36 @@ func (builder *TelemetryBuilder) RegisterReceiverEbpfProfilerSymbolFilesFaultyCa
 	return nil
 }
 
+// RegisterReceiverEbpfProfilerThreadContextsCallback sets callback for observable ReceiverEbpfProfilerThreadContexts metric.
+func (builder *TelemetryBuilder) RegisterReceiverEbpfProfilerThreadContextsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ReceiverEbpfProfilerThreadContexts, obs: o})
+		return nil
+	}, builder.ReceiverEbpfProfilerThreadContexts)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterReceiverEbpfProfilerThreadContextsUnresolvedCallback sets callback for observable ReceiverEbpfProfilerThreadContextsUnresolved metric.
+func (builder *TelemetryBuilder) RegisterReceiverEbpfProfilerThreadContextsUnresolvedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ReceiverEbpfProfilerThreadContextsUnresolved, obs: o})
+		return nil
+	}, builder.ReceiverEbpfProfilerThreadContextsUnresolved)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 // RegisterReceiverEbpfProfilerUnwindTableBytesCallback sets callback for observable ReceiverEbpfProfilerUnwindTableBytes metric.
 func (builder *TelemetryBuilder) RegisterReceiverEbpfProfilerUnwindTableBytesCallback(cb metric.Int64Callback) error {
 	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
@@ -779,6 +811,18 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_receiver_ebpf_profiler_symbol_files_faulty",
 		metric.WithDescription("Executable files of which some names were left out because they are damaged or exceed a limit. The log names them. [Development]"),
 		metric.WithUnit("{file}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverEbpfProfilerThreadContexts, err = builder.meter.Int64ObservableCounter(
+		"otelcol_receiver_ebpf_profiler_thread_contexts",
+		metric.WithDescription("Samples of threads that publish what they work for, by whether that was read. [Development]"),
+		metric.WithUnit("{sample}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverEbpfProfilerThreadContextsUnresolved, err = builder.meter.Int64ObservableCounter(
+		"otelcol_receiver_ebpf_profiler_thread_contexts_unresolved",
+		metric.WithDescription("Processes that export a thread context, of which it could not be found out where their threads have it. [Development]"),
+		metric.WithUnit("{process}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverEbpfProfilerUnwindTableBytes, err = builder.meter.Int64ObservableGauge(

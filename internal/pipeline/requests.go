@@ -62,6 +62,15 @@ func (p *Pipeline) PerfMapRequests(n int) []PerfMapRequest { return p.jit.reques
 // PerfMapRead takes what became of a request.
 func (p *Pipeline) PerfMapRead(a PerfMapAnswer) { p.jit.answers = append(p.jit.answers, a) }
 
+// ContextRequests returns up to n places of thread contexts that are wanted; each gets one
+// ContextLocated.
+func (p *Pipeline) ContextRequests(n int) []ContextRequest { return p.walk.contexts.requests(n) }
+
+// ContextLocated takes what became of a request.
+func (p *Pipeline) ContextLocated(a ContextAnswer) {
+	p.walk.contexts.answers = append(p.walk.contexts.answers, a)
+}
+
 // KernelRequested reports, once, that the kernel's symbols are to be read again; that gets
 // one KernelLoaded.
 func (p *Pipeline) KernelRequested() bool {

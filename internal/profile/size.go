@@ -47,7 +47,7 @@ func indicesSize(indices ...uint32) int {
 
 // sampleSize is the length of a sample with n timestamps in its profile.
 func sampleSize(key sampleKey, n int) int {
-	size := indexSize(key.stack) + bytesSize(8*n)
+	size := indexSize(key.stack) + indexSize(key.link) + bytesSize(8*n)
 	if key.thread != 0 {
 		size += indicesSize(key.thread)
 	}

@@ -18,7 +18,7 @@ import (
 // spans/main.c. It burns in its functions alpha, beta, none and hostile.
 type Spans struct {
 	Name string
-	// Command runs it, with the mode behind the program.
+	// Library is what it loads, if it does.
 	Program, Library string
 }
 

@@ -87,7 +87,7 @@ static void be_hostile(void)
 	static const uintptr_t bad[] = { 1, 8, 4096, -1, -8, 0xffff888000000000, 0xffffffff81000000, 0x8000000000000000, 0x7fffffffffff };
 
 	memset(noise, 0xff, sizeof(noise));
-	for (int i = 0; i < ROUNDS; i++) {
+	for (int i = 0; i < 5 * ROUNDS; i++) {
 		if (i % 10 < 9)
 			publish((void *)bad[i % 10]);
 		else

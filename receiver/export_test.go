@@ -49,5 +49,5 @@ type Links = pipeline.ThreadContexts
 // ReadLinks is to links what ReadLedger is to the ledger.
 func ReadLinks(r *Receiver) func() Links {
 	published := &r.run.telemetry.published
-	return func() Links { return published.Load().pipeline.Contexts }
+	return func() Links { return published.Load().pipeline.Threads }
 }

@@ -106,9 +106,9 @@ func readPerfMap(f *os.File, known int64) (*symbol.PerfMap, int64) {
 	return m, info.Size()
 }
 
-// context looks up in the memory of a process where its threads have their context.
-func (r procReader) context(request pipeline.ContextRequest) pipeline.ContextAnswer {
-	answer := pipeline.ContextAnswer{ContextRequest: request}
+// threadContext looks up in the memory of a process where its threads have their context.
+func (r procReader) threadContext(request pipeline.ThreadContextRequest) pipeline.ThreadContextAnswer {
+	answer := pipeline.ThreadContextAnswer{ThreadContextRequest: request}
 	memory, startTick, err := r.proc.OpenMemory(request.PID)
 	answer.StartTick = startTick
 	if err == nil {

@@ -122,7 +122,7 @@ func (t *telemetry) observe(_ context.Context, o metric.Observer) error {
 	t.total(o, b.ReceiverEbpfProfilerSymbolCacheBytes, uint64(s.pipeline.SymbolBytes))
 	t.total(o, b.ReceiverEbpfProfilerSymbolCacheEvictions, s.pipeline.SymbolsEvicted)
 	t.by(o, b.ReceiverEbpfProfilerThreadContexts, "outcome", threadContexts(s))
-	t.total(o, b.ReceiverEbpfProfilerThreadContextsUnresolved, s.pipeline.Contexts.Unresolved)
+	t.total(o, b.ReceiverEbpfProfilerThreadContextsUnresolved, s.pipeline.Threads.Unresolved)
 	t.total(o, b.ReceiverEbpfProfilerUnwindTableBytes, s.counters.TableBytes)
 	t.total(o, b.ReceiverEbpfProfilerUnwindTablesRefused, s.pipeline.TablesFull)
 	lag := time.Duration(t.now() - s.until)
@@ -211,7 +211,7 @@ func perfMapReads(s *snapshot) values {
 }
 
 func threadContexts(s *snapshot) values {
-	c := s.pipeline.Contexts
+	c := s.pipeline.Threads
 	return values{"linked": c.Linked, "unreadable": c.Unreadable}
 }
 

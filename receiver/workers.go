@@ -24,7 +24,7 @@ type reader interface {
 	file(pipeline.FileRequest) (pipeline.FileAnswer, error)
 	units(pipeline.UnitRequest) pipeline.UnitAnswer
 	perfMap(pipeline.PerfMapRequest) pipeline.PerfMapAnswer
-	context(pipeline.ContextRequest) pipeline.ContextAnswer
+	threadContext(pipeline.ThreadContextRequest) pipeline.ThreadContextAnswer
 	// kernel returns what could be read, and why not the rest.
 	kernel() (k *symbol.Kernel, buildID string, err error)
 	Close() error
@@ -126,10 +126,10 @@ func (c clerk) perfMap(r pipeline.PerfMapRequest) func() apply {
 	}
 }
 
-func (c clerk) context(r pipeline.ContextRequest) func() apply {
+func (c clerk) threadContext(r pipeline.ThreadContextRequest) func() apply {
 	return func() apply {
-		answer := c.reader.context(r)
-		return func(p *pipeline.Pipeline) { p.ContextLocated(answer) }
+		answer := c.reader.threadContext(r)
+		return func(p *pipeline.Pipeline) { p.ThreadContextLocated(answer) }
 	}
 }
 

@@ -215,7 +215,7 @@ type counter struct {
 
 func (p *Pipeline) count(c counter, s *event.Sample) {
 	p.stacks[min(s.UserStack, event.UserStacks-1)]++
-	p.walk.contexts.counts[s.Context]++
+	p.walk.threads.counts[s.Context]++
 	if !c.window.add(c, s) {
 		p.table.Missed(c.life, s)
 	}

@@ -62,13 +62,15 @@ func (p *Pipeline) PerfMapRequests(n int) []PerfMapRequest { return p.jit.reques
 // PerfMapRead takes what became of a request.
 func (p *Pipeline) PerfMapRead(a PerfMapAnswer) { p.jit.answers = append(p.jit.answers, a) }
 
-// ContextRequests returns up to n places of thread contexts that are wanted; each gets one
-// ContextLocated.
-func (p *Pipeline) ContextRequests(n int) []ContextRequest { return p.walk.contexts.requests(n) }
+// ThreadContextRequests returns up to n places of thread contexts that are wanted; each gets one
+// ThreadContextLocated.
+func (p *Pipeline) ThreadContextRequests(n int) []ThreadContextRequest {
+	return p.walk.threads.requests(n)
+}
 
-// ContextLocated takes what became of a request.
-func (p *Pipeline) ContextLocated(a ContextAnswer) {
-	p.walk.contexts.answers = append(p.walk.contexts.answers, a)
+// ThreadContextLocated takes what became of a request.
+func (p *Pipeline) ThreadContextLocated(a ThreadContextAnswer) {
+	p.walk.threads.answers = append(p.walk.threads.answers, a)
 }
 
 // KernelRequested reports, once, that the kernel's symbols are to be read again; that gets

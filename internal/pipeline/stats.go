@@ -42,7 +42,7 @@ type Stats struct {
 	FilesFaulty uint64
 	DebugUnits  DebugUnits
 	PerfMaps    PerfMaps
-	Contexts    ThreadContexts
+	Threads     ThreadContexts
 	// TablesFull counts unwind tables that found no room.
 	TablesFull uint64
 	// Copied counts stacks that were walked here, from a copy.
@@ -60,7 +60,7 @@ func (p *Pipeline) Stats() Stats {
 		FilesFaulty:    p.code.faulty,
 		DebugUnits:     p.code.units.stats,
 		PerfMaps:       p.jit.stats,
-		Contexts:       p.walk.contexts.stats(),
+		Threads:        p.walk.threads.stats(),
 		TablesFull:     p.code.full,
 		Copied:         p.copies.walked,
 	}

@@ -18,8 +18,8 @@ import (
 // A process is published when the tables of all that it has mapped are placed; until
 // then, and whenever more come, its stacks are copied.
 type walk struct {
-	code     *code
-	contexts contexts
+	code    *code
+	threads threadContexts
 	// published are the lives that the sampler knows.
 	published map[*process.Life]public
 	// due are the lives whose memory is to be published.
@@ -42,7 +42,7 @@ type public struct {
 func newWalk(c *code) *walk {
 	return &walk{
 		code:      c,
-		contexts:  newContexts(),
+		threads:   newThreadContexts(),
 		published: map[*process.Life]public{},
 		due:       map[*process.Life]struct{}{},
 		waiting:   map[event.FileID]map[*process.Life]struct{}{},
@@ -84,7 +84,7 @@ func (w *walk) window() {
 // complete publishes the lives that are due: those sampled first, and those whose
 // memory has changed since.
 func (w *walk) complete(until event.KTime) {
-	w.contexts.complete(until, func(life *process.Life) { w.due[life] = struct{}{} })
+	w.threads.complete(until, func(life *process.Life) { w.due[life] = struct{}{} })
 	for life, p := range w.published {
 		if p.version != 0 && life.Version() != p.version {
 			w.due[life] = struct{}{}
@@ -150,7 +150,7 @@ func (w *walk) space(life *process.Life) (s unwind.Space, files []*placed, whole
 			variables = append(variables, found{file.context, file.bias(m)})
 		}
 	}
-	s.Context = w.contexts.place(life, variables)
+	s.Context = w.threads.place(life, variables)
 	return s, files, whole
 }
 
@@ -173,7 +173,7 @@ func (w *walk) await(id event.FileID, m *event.Mapping, life *process.Life, agai
 
 // forget drops lives that are over.
 func (w *walk) forget(lives []*process.Life) {
-	w.contexts.forget(lives)
+	w.threads.forget(lives)
 	for _, life := range lives {
 		delete(w.due, life)
 		delete(w.lacking, life)

@@ -14,9 +14,9 @@ import (
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/threadlocal"
 )
 
-// ContextRequest asks where the threads of a process have their context, which the
+// ThreadContextRequest asks where the threads of a process have their context, which the
 // dynamic linker wrote into its memory.
-type ContextRequest struct {
+type ThreadContextRequest struct {
 	PID      uint32
 	Variable threadlocal.Variable
 	// Bias is how far from the file's own addresses it is loaded, modulo 2^64.
@@ -27,9 +27,9 @@ type ContextRequest struct {
 	life *process.Life
 }
 
-// ContextAnswer is what became of a request.
-type ContextAnswer struct {
-	ContextRequest
+// ThreadContextAnswer is what became of a request.
+type ThreadContextAnswer struct {
+	ThreadContextRequest
 	// To is after the read, StartTick is the start of who was read in ticks of 10 ms, as in
 	// process.Answer.
 	To        event.KTime
@@ -39,29 +39,29 @@ type ContextAnswer struct {
 }
 
 const (
-	// maxContextRequests bounds the requests that wait. What finds no room is asked for when
+	// maxThreadContextRequests bounds the requests that wait. What finds no room is asked for when
 	// the process is published again.
-	maxContextRequests = 1024
-	// maxContextTries bounds how often a place is asked for that is not there yet, with twice
+	maxThreadContextRequests = 1024
+	// maxThreadContextTries bounds how often a place is asked for that is not there yet, with twice
 	// the time between any two.
-	maxContextTries = 8
-	firstContextTry = event.KTime(100 * time.Millisecond)
+	maxThreadContextTries = 8
+	firstThreadContextTry = event.KTime(100 * time.Millisecond)
 )
 
-// contexts knows where the threads of processes publish what they work for.
-type contexts struct {
-	known map[*process.Life]*context
-	queue []ContextRequest
+// threadContexts knows where the threads of processes publish what they work for.
+type threadContexts struct {
+	known map[*process.Life]*threadContext
+	queue []ThreadContextRequest
 	// answers wait for the completion that covers them.
-	answers []ContextAnswer
+	answers []ThreadContextAnswer
 	now     event.KTime
 	counts  [event.Contexts]uint64
 	// unresolved counts the processes whose places could not be found.
 	unresolved uint64
 }
 
-// context is what is known of the variable of a process.
-type context struct {
+// threadContext is what is known of the variable of a process.
+type threadContext struct {
 	variable threadlocal.Variable
 	bias     uint64
 	musl     bool
@@ -73,7 +73,9 @@ type context struct {
 	next    event.KTime // when to ask again; zero: not at all
 }
 
-func newContexts() contexts { return contexts{known: map[*process.Life]*context{}} }
+func newThreadContexts() threadContexts {
+	return threadContexts{known: map[*process.Life]*threadContext{}}
+}
 
 // found is a variable of a file that a process has mapped.
 type found struct {
@@ -84,7 +86,7 @@ type found struct {
 // place returns where the threads of a life have their context, as far as that is known,
 // and asks for it. Of several variables the program's own counts, as it does for the
 // dynamic linker, else the first.
-func (c *contexts) place(life *process.Life, all []found) threadlocal.Place {
+func (c *threadContexts) place(life *process.Life, all []found) threadlocal.Place {
 	if len(all) == 0 {
 		delete(c.known, life)
 		return threadlocal.Place{}
@@ -99,7 +101,7 @@ func (c *contexts) place(life *process.Life, all []found) threadlocal.Place {
 	}
 	k := c.known[life]
 	if k == nil || k.variable != f.variable || k.bias != f.bias {
-		k = &context{variable: f.variable, bias: f.bias, musl: hasMusl(life)}
+		k = &threadContext{variable: f.variable, bias: f.bias, musl: hasMusl(life)}
 		c.known[life] = k
 	}
 	if v := life.Version(); k.version != v {
@@ -120,17 +122,17 @@ func hasMusl(life *process.Life) bool {
 	return false
 }
 
-func (c *contexts) ask(life *process.Life, k *context) {
+func (c *threadContexts) ask(life *process.Life, k *threadContext) {
 	k.next = 0
-	if k.asked || len(c.queue) >= maxContextRequests {
-		k.next = c.now + firstContextTry
+	if k.asked || len(c.queue) >= maxThreadContextRequests {
+		k.next = c.now + firstThreadContextTry
 		return
 	}
 	k.asked = true
-	c.queue = append(c.queue, ContextRequest{life.Proc.PID, k.variable, k.bias, k.musl, life})
+	c.queue = append(c.queue, ThreadContextRequest{life.Proc.PID, k.variable, k.bias, k.musl, life})
 }
 
-func (c *contexts) requests(n int) []ContextRequest {
+func (c *threadContexts) requests(n int) []ThreadContextRequest {
 	n = min(n, len(c.queue))
 	out := c.queue[:n:n]
 	c.queue = c.queue[n:]
@@ -140,9 +142,9 @@ func (c *contexts) requests(n int) []ContextRequest {
 // complete takes over the answers that w covers and that are of the life asked for: like
 // any read of /proc, one may be of the next process with the PID. It yields the lives
 // whose place is another now.
-func (c *contexts) complete(w event.KTime, changed func(*process.Life)) {
+func (c *threadContexts) complete(w event.KTime, changed func(*process.Life)) {
 	c.now = w
-	c.answers = slices.DeleteFunc(c.answers, func(a ContextAnswer) bool {
+	c.answers = slices.DeleteFunc(c.answers, func(a ThreadContextAnswer) bool {
 		if a.To > w {
 			return false
 		}
@@ -159,7 +161,7 @@ func (c *contexts) complete(w event.KTime, changed func(*process.Life)) {
 }
 
 // settle reports whether the place is another now.
-func (c *contexts) settle(a *ContextAnswer) bool {
+func (c *threadContexts) settle(a *ThreadContextAnswer) bool {
 	k := c.known[a.life]
 	if k == nil || k.variable != a.Variable || k.bias != a.Bias {
 		return false // it was forgotten, or other files are mapped by now
@@ -170,8 +172,8 @@ func (c *contexts) settle(a *ContextAnswer) bool {
 		return false
 	}
 	if !a.Place.Known() {
-		if k.tries++; k.tries < maxContextTries {
-			k.next = c.now + firstContextTry<<k.tries
+		if k.tries++; k.tries < maxThreadContextTries {
+			k.next = c.now + firstThreadContextTry<<k.tries
 		} else {
 			c.unresolved++
 		}
@@ -182,7 +184,7 @@ func (c *contexts) settle(a *ContextAnswer) bool {
 }
 
 // forget drops lives that are over.
-func (c *contexts) forget(lives []*process.Life) {
+func (c *threadContexts) forget(lives []*process.Life) {
 	for _, life := range lives {
 		delete(c.known, life)
 	}
@@ -195,6 +197,6 @@ type ThreadContexts struct {
 	Linked, Unreadable, Unresolved uint64
 }
 
-func (c *contexts) stats() ThreadContexts {
+func (c *threadContexts) stats() ThreadContexts {
 	return ThreadContexts{c.counts[event.ContextLinked], c.counts[event.ContextUnreadable], c.unresolved}
 }

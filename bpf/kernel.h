@@ -68,6 +68,17 @@ struct css_set {
 	struct cgroup *dfl_cgrp; /* in the hierarchy of version 2 */
 };
 
+/* Where the thread pointer is kept. */
+struct thread_struct {
+#if defined(__TARGET_ARCH_x86)
+	unsigned long fsbase;
+#elif defined(__TARGET_ARCH_arm64)
+	struct {
+		unsigned long tp_value;
+	} uw;
+#endif
+};
+
 struct task_struct {
 	void *stack;
 	unsigned int flags;
@@ -83,6 +94,7 @@ struct task_struct {
 	struct css_set *cgroups;
 	__u64 self_exec_id;
 	unsigned in_execve : 1;
+	struct thread_struct thread;
 };
 
 /* What is saved of user space when the kernel is entered. */

@@ -136,6 +136,8 @@ static __always_inline long submit_sample(__u32 cpu, struct wire_sample *sample)
 	if (!ring)
 		return -1;
 	size += sizeof(__u64) * ((__u32)sample->kernel_frames + sample->user_frames);
+	if (sample->context == CONTEXT_LINKED)
+		size += sizeof(__u64) * LINK_WORDS;
 	barrier_var(size);
 	if (size > sizeof(*sample))
 		return -1;
@@ -182,6 +184,7 @@ static __always_inline struct wire_sample *begin_sample(void *ctx, struct wire_c
 	bpf_get_current_comm(sample->head.comm, sizeof(sample->head.comm));
 	sample->tid = (__u32)pid_tgid;
 	sample->user = (__u32)bpf_get_current_uid_gid();
+	sample->context = CONTEXT_NONE;
 	take_kernel_stack(ctx, sample);
 	return sample;
 }
@@ -350,6 +353,8 @@ const enum wire_cfa *unused_cfa __attribute__((unused));
 const enum wire_place *unused_place __attribute__((unused));
 const enum wire_leap *unused_leap __attribute__((unused));
 const struct wire_lifecycle *unused_lifecycle __attribute__((unused));
+const enum wire_local *unused_local __attribute__((unused));
+const enum wire_context *unused_context __attribute__((unused));
 const enum wire_kind *unused_kind __attribute__((unused));
 const enum wire_user_stack *unused_user_stack __attribute__((unused));
 

@@ -28,10 +28,12 @@ type ProfilerWalk struct {
 	At      uint64
 	Called  uint64
 	Regions struct {
-		_     structs.HostLayout
-		Chunk uint32
-		First uint32
-		Count uint32
+		_       structs.HostLayout
+		Chunk   uint32
+		First   uint32
+		Count   uint32
+		_       [4]byte
+		Context uint64
 	}
 	KernelFrames uint32
 	UserFrames   uint32
@@ -39,6 +41,7 @@ type ProfilerWalk struct {
 	Exact        uint8
 	Guess        uint8
 	Leapt        uint8
+	_            [4]byte
 }
 
 type ProfilerWireCfa uint32
@@ -53,6 +56,14 @@ const (
 	ProfilerWireCfaCFA_DEREF_SP8   ProfilerWireCfa = 6
 	ProfilerWireCfaCFA_DEREF_FP8   ProfilerWireCfa = 7
 	ProfilerWireCfaCFA_PLT         ProfilerWireCfa = 8
+)
+
+type ProfilerWireContext uint32
+
+const (
+	ProfilerWireContextCONTEXT_NONE       ProfilerWireContext = 0
+	ProfilerWireContextCONTEXT_LINKED     ProfilerWireContext = 1
+	ProfilerWireContextCONTEXT_UNREADABLE ProfilerWireContext = 2
 )
 
 type ProfilerWireCounters struct {
@@ -117,6 +128,15 @@ type ProfilerWireLifecycle struct {
 	ParentThreads    uint32
 }
 
+type ProfilerWireLocal uint32
+
+const (
+	ProfilerWireLocalLOCAL_NONE   ProfilerWireLocal = 0
+	ProfilerWireLocalLOCAL_STATIC ProfilerWireLocal = 1
+	ProfilerWireLocalLOCAL_GLIBC  ProfilerWireLocal = 2
+	ProfilerWireLocalLOCAL_MUSL   ProfilerWireLocal = 3
+)
+
 type ProfilerWirePlace uint32
 
 const (
@@ -158,12 +178,13 @@ type ProfilerWireSample struct {
 	_            structs.HostLayout
 	Head         ProfilerWireHead
 	Tid          uint32
-	KernelFrames uint16
+	KernelFrames uint8
+	Context      uint8
 	UserFrames   uint16
 	Birth        uint64
 	User         uint32
 	Unused       uint32
-	Frames       [2691]uint64
+	Frames       [2694]uint64
 }
 
 type ProfilerWireSpace struct {
@@ -219,9 +240,11 @@ const (
 	ProfilerVarRejecting         = "rejecting"
 	ProfilerVarSpareRing         = "spare_ring"
 	ProfilerVarUnusedCfa         = "unused_cfa"
+	ProfilerVarUnusedContext     = "unused_context"
 	ProfilerVarUnusedKind        = "unused_kind"
 	ProfilerVarUnusedLeap        = "unused_leap"
 	ProfilerVarUnusedLifecycle   = "unused_lifecycle"
+	ProfilerVarUnusedLocal       = "unused_local"
 	ProfilerVarUnusedPlace       = "unused_place"
 	ProfilerVarUnusedRegion      = "unused_region"
 	ProfilerVarUnusedRow         = "unused_row"
@@ -308,9 +331,11 @@ type ProfilerVariableSpecs struct {
 	Rejecting        *ebpf.VariableSpec `ebpf:"rejecting"`
 	SpareRing        *ebpf.VariableSpec `ebpf:"spare_ring"`
 	UnusedCfa        *ebpf.VariableSpec `ebpf:"unused_cfa"`
+	UnusedContext    *ebpf.VariableSpec `ebpf:"unused_context"`
 	UnusedKind       *ebpf.VariableSpec `ebpf:"unused_kind"`
 	UnusedLeap       *ebpf.VariableSpec `ebpf:"unused_leap"`
 	UnusedLifecycle  *ebpf.VariableSpec `ebpf:"unused_lifecycle"`
+	UnusedLocal      *ebpf.VariableSpec `ebpf:"unused_local"`
 	UnusedPlace      *ebpf.VariableSpec `ebpf:"unused_place"`
 	UnusedRegion     *ebpf.VariableSpec `ebpf:"unused_region"`
 	UnusedRow        *ebpf.VariableSpec `ebpf:"unused_row"`
@@ -376,9 +401,11 @@ type ProfilerVariables struct {
 	Rejecting        *ebpf.Variable `ebpf:"rejecting"`
 	SpareRing        *ebpf.Variable `ebpf:"spare_ring"`
 	UnusedCfa        *ebpf.Variable `ebpf:"unused_cfa"`
+	UnusedContext    *ebpf.Variable `ebpf:"unused_context"`
 	UnusedKind       *ebpf.Variable `ebpf:"unused_kind"`
 	UnusedLeap       *ebpf.Variable `ebpf:"unused_leap"`
 	UnusedLifecycle  *ebpf.Variable `ebpf:"unused_lifecycle"`
+	UnusedLocal      *ebpf.Variable `ebpf:"unused_local"`
 	UnusedPlace      *ebpf.Variable `ebpf:"unused_place"`
 	UnusedRegion     *ebpf.Variable `ebpf:"unused_region"`
 	UnusedRow        *ebpf.Variable `ebpf:"unused_row"`

@@ -73,6 +73,7 @@ const volatile __u64 kernel_stack = 0;
 /* The regions of a process. */
 struct regions {
 	__u32 chunk, first, count;
+	__u64 context; /* where threads have theirs */
 };
 
 struct walk {
@@ -125,6 +126,7 @@ static __always_inline int find_regions(struct wire_sample *sample, struct regio
 		return -1;
 	found->first++;
 	found->count = owner->base;
+	found->context = owner->rows;
 	return 0;
 }
 
@@ -487,6 +489,8 @@ static __always_inline struct pt_regs *saved_registers(void)
 	return BPF_CORE_READ(task, stack) + kernel_stack - bpf_core_type_size(struct pt_regs);
 }
 
+#include "context.h"
+
 /* Goes to the innermost frame of the task. Returns whether its tables are known. */
 static __always_inline int begin_walk(struct walk *w, struct wire_sample *sample)
 {
@@ -511,6 +515,8 @@ static __always_inline void end_walk(struct walk *w, struct wire_sample *sample)
 {
 	sample->user_frames = w->user_frames;
 	sample->head.user_stack = w->end;
+	if (w->regions.context)
+		sample->context = take_context(w->regions.context, sample);
 }
 
 /*

@@ -18,6 +18,8 @@
 #define COPY_WORDS 2048
 #define COPY_STEP 512
 #define MAX_USER_WORDS (COPY_REGISTERS + COPY_WORDS + COPY_STEP)
+/* Of the ids of a trace, which come first, and a span. */
+#define LINK_WORDS 3
 
 #define NO_CONTROLLER 0xffffffff
 
@@ -47,6 +49,13 @@ enum wire_user_stack {
 	USER_COPIED,
 };
 
+/* What the thread told of the span that it works for: see context.h. */
+enum wire_context {
+	CONTEXT_NONE,
+	CONTEXT_LINKED, /* LINK_WORDS follow the frames */
+	CONTEXT_UNREADABLE,
+};
+
 /* Every record starts with whom it is about and when: ns on CLOCK_MONOTONIC. */
 struct wire_head {
 	__u64 ktime;
@@ -63,17 +72,18 @@ struct wire_head {
 /*
  * Kernel frames first, then user frames, each innermost first, or words of a copy. Where
  * tables led, an address in the instruction of each frame; else return addresses, but for
- * the first.
+ * the first. Behind them, the link.
  */
 struct wire_sample {
 	struct wire_head head;
 	__u32 tid; /* the kernel's pid */
-	__u16 kernel_frames;
+	__u8 kernel_frames;
+	__u8 context;
 	__u16 user_frames;
 	__u64 birth; /* start_time of the group leader: as start, on CLOCK_MONOTONIC */
 	__u32 user; /* real user id */
 	__u32 unused;
-	__u64 frames[MAX_FRAMES + MAX_USER_WORDS];
+	__u64 frames[MAX_FRAMES + MAX_USER_WORDS + LINK_WORDS];
 };
 
 /* Also the rows of the task iterator, which leave out the parent. */
@@ -181,15 +191,24 @@ _Static_assert(CHUNK_ROWS < 1 << 24, "wire_region has no room for the number of 
 /*
  * Where in a chunk the regions of a process are, ascending. The first of them is none:
  * its start and end are the start and generation of the image that they are of, its
- * base is the number of the others.
+ * base is the number of the others, its rows say where threads have their context: from
+ * the low bits, 32 of a signed offset, 16 of a module, 16 of enum wire_local.
  */
 struct wire_space {
 	__u32 chunk;
 	__u32 first;
 };
 
+/* What the offset of a thread-local variable counts from. */
+enum wire_local {
+	LOCAL_NONE,
+	LOCAL_STATIC, /* the thread pointer */
+	LOCAL_GLIBC, /* the block of the module, as the C library notes it */
+	LOCAL_MUSL,
+};
+
 _Static_assert(sizeof(struct wire_head) == 48, "wire_head has padding");
-_Static_assert(sizeof(struct wire_sample) == 72 + 8 * (MAX_FRAMES + MAX_USER_WORDS), "wire_sample has padding");
+_Static_assert(sizeof(struct wire_sample) == 72 + 8 * (MAX_FRAMES + MAX_USER_WORDS + LINK_WORDS), "wire_sample has padding");
 _Static_assert(sizeof(struct wire_life) == 24, "wire_life has padding");
 _Static_assert(sizeof(struct wire_lifecycle) == 88, "wire_lifecycle has padding");
 _Static_assert(sizeof(struct wire_region) == CHUNK_SIZE / CHUNK_REGIONS, "wire_region fills a chunk");

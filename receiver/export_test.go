@@ -3,6 +3,8 @@
 
 package receiver
 
+import "github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/pipeline"
+
 // Ledger is what tests check of a snapshot.
 type Ledger struct {
 	Expected, Unfired, Taken, Filtered, Delivered, InFlight, Late, Completions uint64
@@ -47,4 +49,13 @@ func ReadLedger(r *Receiver) func() Ledger {
 		}
 		return l
 	}
+}
+
+// Links counts samples by what became of the context of their threads.
+type Links = pipeline.ThreadContexts
+
+// ReadLinks is to links what ReadLedger is to the ledger.
+func ReadLinks(r *Receiver) func() Links {
+	published := &r.run.telemetry.published
+	return func() Links { return published.Load().pipeline.Threads }
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/elffile"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/pipeline"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/preflight"
@@ -163,6 +164,21 @@ func (r procReader) readPerfMap(f *os.File, answer *pipeline.PerfMapAnswer) erro
 }
 
 func (r procReader) legacyController() string { return r.proc.LegacyController() }
+
+// threadContext looks up in the memory of a process where its threads have their context.
+func (r procReader) threadContext(request pipeline.ThreadContextRequest) pipeline.ThreadContextAnswer {
+	answer := pipeline.ThreadContextAnswer{ThreadContextRequest: request}
+	memory, startTick, err := r.proc.OpenMemory(request.PID)
+	answer.StartTick = startTick
+	if err == nil {
+		defer memory.Close()
+		answer.Place, _ = request.Variable.Locate(request.Bias, request.Musl, func(b []byte, address uint64) error {
+			return elffile.ReadFull(memory, b, int64(address))
+		})
+	}
+	answer.To = preflight.Now()
+	return answer
+}
 
 func (r procReader) tellsContainers() bool { return r.proc.TellsContainers() }
 

@@ -85,6 +85,7 @@ func (t *telemetry) instruments() []metric.Observable {
 		b.ReceiverEbpfProfilerLateRecords, b.ReceiverEbpfProfilerCompletionsReplaced,
 		b.ReceiverEbpfProfilerDebugUnits, b.ReceiverEbpfProfilerSymbolFilesFaulty,
 		b.ReceiverEbpfProfilerSymbolCacheBytes, b.ReceiverEbpfProfilerSymbolCacheEvictions,
+		b.ReceiverEbpfProfilerThreadContexts, b.ReceiverEbpfProfilerThreadContextsUnresolved,
 		b.ReceiverEbpfProfilerUnwindTableBytes, b.ReceiverEbpfProfilerUnwindTablesRefused,
 		b.ReceiverEbpfProfilerWatermarkLag,
 	}
@@ -124,6 +125,8 @@ func (t *telemetry) observe(_ context.Context, o metric.Observer) error {
 	t.total(o, b.ReceiverEbpfProfilerSymbolFilesFaulty, s.pipeline.FilesFaulty)
 	t.total(o, b.ReceiverEbpfProfilerSymbolCacheBytes, uint64(s.pipeline.SymbolBytes))
 	t.total(o, b.ReceiverEbpfProfilerSymbolCacheEvictions, s.pipeline.SymbolsEvicted)
+	t.by(o, b.ReceiverEbpfProfilerThreadContexts, "outcome", threadContexts(s))
+	t.total(o, b.ReceiverEbpfProfilerThreadContextsUnresolved, s.pipeline.Threads.Unresolved)
 	t.total(o, b.ReceiverEbpfProfilerUnwindTableBytes, s.counters.TableBytes)
 	t.total(o, b.ReceiverEbpfProfilerUnwindTablesRefused, s.pipeline.TablesFull)
 	lag := time.Duration(t.now() - s.until)
@@ -231,6 +234,11 @@ func contextReads(s *snapshot) values {
 		out[name] = s.pipeline.Contexts[i]
 	}
 	return out
+}
+
+func threadContexts(s *snapshot) values {
+	c := s.pipeline.Threads
+	return values{"linked": c.Linked, "unreadable": c.Unreadable}
 }
 
 func debugUnits(s *snapshot) values {

@@ -29,6 +29,7 @@ type reader interface {
 	units(pipeline.UnitRequest) (pipeline.UnitAnswer, error)
 	perfMap(pipeline.PerfMapRequest) (pipeline.PerfMapAnswer, error)
 	context(pipeline.ContextRequest) pipeline.ContextAnswer
+	threadContext(pipeline.ThreadContextRequest) pipeline.ThreadContextAnswer
 	// kernel returns what could be read, and why not the rest.
 	kernel() (k *symbol.Kernel, buildID string, err error)
 	// rest is called when no file waits to be read.
@@ -140,6 +141,13 @@ func (c clerk) perfMap(r pipeline.PerfMapRequest) func() apply {
 		answer, fault := c.reader.perfMap(r)
 		c.limited(fault)
 		return func(p *pipeline.Pipeline) { p.PerfMapRead(answer) }
+	}
+}
+
+func (c clerk) threadContext(r pipeline.ThreadContextRequest) func() apply {
+	return func() apply {
+		answer := c.reader.threadContext(r)
+		return func(p *pipeline.Pipeline) { p.ThreadContextLocated(answer) }
 	}
 }
 

@@ -41,7 +41,8 @@ const (
 
 // File is an ELF file while it is being read: its headers, checked.
 type File struct {
-	// Machine is the architecture (e_machine).
+	// Type says what it is for (e_type), Machine is the architecture (e_machine).
+	Type    elf.Type
 	Machine elf.Machine
 	// Segments are the program headers, in the order of the file.
 	Segments []Segment
@@ -119,6 +120,7 @@ func (f *File) readHeader() error {
 		return fmt.Errorf("%w: %v, %v", ErrUnsupported, elf.Class(h[elf.EI_CLASS]), elf.Data(h[elf.EI_DATA]))
 	}
 	le := binary.LittleEndian
+	f.Type = elf.Type(le.Uint16(h[16:]))
 	f.Machine = elf.Machine(le.Uint16(h[18:]))
 	f.phoff, f.shoff = le.Uint64(h[32:]), le.Uint64(h[40:])
 	f.phnum, f.shnum = int(le.Uint16(h[56:])), int(le.Uint16(h[60:]))

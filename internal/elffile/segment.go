@@ -13,8 +13,9 @@ import (
 type Segment struct {
 	Type  elf.ProgType
 	Flags elf.ProgFlag
-	// Offset in the file, virtual address, size in the file and in memory.
+	// Offset in the file, virtual address, size in the file and in memory, alignment.
 	Offset, Addr, Filesz, Memsz uint64
+	Align                       uint64
 }
 
 // Executable says whether the segment is loaded as code.
@@ -40,6 +41,6 @@ func parseSegment(b []byte) Segment {
 	le := binary.LittleEndian
 	return Segment{
 		Type: elf.ProgType(le.Uint32(b)), Flags: elf.ProgFlag(le.Uint32(b[4:])), Offset: le.Uint64(b[8:]),
-		Addr: le.Uint64(b[16:]), Filesz: le.Uint64(b[32:]), Memsz: le.Uint64(b[40:]),
+		Addr: le.Uint64(b[16:]), Filesz: le.Uint64(b[32:]), Memsz: le.Uint64(b[40:]), Align: le.Uint64(b[48:]),
 	}
 }

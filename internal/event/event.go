@@ -97,6 +97,27 @@ const (
 	UserCopied = UserStacks
 )
 
+// Link names the span that a thread worked for, and its trace. Zero: none, else both are
+// set.
+type Link struct {
+	Trace [16]byte
+	Span  [8]byte
+}
+
+// Context says why a sample has a link or not; the values are part of the wire format.
+type Context uint8
+
+const (
+	// ContextNone: the thread published none, or none is looked for.
+	ContextNone Context = iota
+	// ContextLinked: Sample.Link is set.
+	ContextLinked
+	// ContextUnreadable: what the thread published could not be read.
+	ContextUnreadable
+	// Contexts is how many there are.
+	Contexts
+)
+
 // Sample is one tick of one CPU's clock that hit a task.
 type Sample struct {
 	KTime      KTime
@@ -118,6 +139,8 @@ type Sample struct {
 	// first: of callers in the call, not behind it. They alias the Batch or buffer
 	// that holds the sample.
 	Kernel, User []uint64
+	Context      Context
+	Link         Link
 }
 
 // Kind tells lifecycle events apart; the values are part of the wire format.

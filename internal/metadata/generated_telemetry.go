@@ -61,6 +61,8 @@ type TelemetryBuilder struct {
 	ReceiverEbpfProfilerSymbolCacheBytes          metric.Int64ObservableGauge
 	ReceiverEbpfProfilerSymbolCacheEvictions      metric.Int64ObservableCounter
 	ReceiverEbpfProfilerSymbolFilesFaulty         metric.Int64ObservableCounter
+	ReceiverEbpfProfilerThreadContexts            metric.Int64ObservableCounter
+	ReceiverEbpfProfilerThreadContextsUnresolved  metric.Int64ObservableCounter
 	ReceiverEbpfProfilerUnwindTableBytes          metric.Int64ObservableGauge
 	ReceiverEbpfProfilerUnwindTablesRefused       metric.Int64ObservableCounter
 	ReceiverEbpfProfilerWatermarkLag              metric.Float64ObservableGauge
@@ -542,6 +544,36 @@ func (builder *TelemetryBuilder) RegisterReceiverEbpfProfilerSymbolFilesFaultyCa
 	return nil
 }
 
+// RegisterReceiverEbpfProfilerThreadContextsCallback sets callback for observable ReceiverEbpfProfilerThreadContexts metric.
+func (builder *TelemetryBuilder) RegisterReceiverEbpfProfilerThreadContextsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ReceiverEbpfProfilerThreadContexts, obs: o})
+		return nil
+	}, builder.ReceiverEbpfProfilerThreadContexts)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterReceiverEbpfProfilerThreadContextsUnresolvedCallback sets callback for observable ReceiverEbpfProfilerThreadContextsUnresolved metric.
+func (builder *TelemetryBuilder) RegisterReceiverEbpfProfilerThreadContextsUnresolvedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ReceiverEbpfProfilerThreadContextsUnresolved, obs: o})
+		return nil
+	}, builder.ReceiverEbpfProfilerThreadContextsUnresolved)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 // RegisterReceiverEbpfProfilerUnwindTableBytesCallback sets callback for observable ReceiverEbpfProfilerUnwindTableBytes metric.
 func (builder *TelemetryBuilder) RegisterReceiverEbpfProfilerUnwindTableBytesCallback(cb metric.Int64Callback) error {
 	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
@@ -823,6 +855,18 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_receiver_ebpf_profiler_symbol_files_faulty",
 		metric.WithDescription("Executable files of which some names were left out because they are damaged or exceed a limit. The log names them. [Development]"),
 		metric.WithUnit("{file}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverEbpfProfilerThreadContexts, err = builder.meter.Int64ObservableCounter(
+		"otelcol_receiver_ebpf_profiler_thread_contexts",
+		metric.WithDescription("Samples of threads that publish what they work for, by whether that was read. [Development]"),
+		metric.WithUnit("{sample}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverEbpfProfilerThreadContextsUnresolved, err = builder.meter.Int64ObservableCounter(
+		"otelcol_receiver_ebpf_profiler_thread_contexts_unresolved",
+		metric.WithDescription("Processes that export a thread context, of which it could not be found out where their threads have it. [Development]"),
+		metric.WithUnit("{process}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverEbpfProfilerUnwindTableBytes, err = builder.meter.Int64ObservableGauge(

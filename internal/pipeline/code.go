@@ -171,7 +171,7 @@ func (c *code) loaded(a FileAnswer) {
 	}
 	// Tables that were dropped meanwhile are asked for again.
 	if _, ok := c.tables.get(id); !ok && !wasPlaced || a.Pieces != nil || a.ID.File.Recorded() {
-		c.tables.put(id, &placed{pieces: a.Pieces, segments: a.File.Segments()})
+		c.tables.put(id, &placed{pieces: a.Pieces, segments: a.File.Segments(), context: a.File.Context()})
 	}
 	if a.Full {
 		c.full++

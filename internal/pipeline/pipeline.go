@@ -195,7 +195,7 @@ func (p *Pipeline) Complete(w event.KTime) []*Window {
 	p.selection.forget(evicted.Gone)
 	p.walk.forget(evicted.Gone)
 	p.walk.forget(evicted.Idle)
-	p.walk.complete()
+	p.walk.complete(w)
 	p.code.tables.complete()
 	p.jit.forget(evicted.Gone)
 	p.jit.forget(evicted.Idle)
@@ -243,6 +243,7 @@ type counter struct {
 
 func (p *Pipeline) count(c counter, s *event.Sample) {
 	p.stacks[min(s.UserStack, event.UserStacks-1)]++
+	p.walk.threads.counts[s.Context]++
 	if !c.window.add(c, s) {
 		p.table.Missed(c.life, s)
 	}

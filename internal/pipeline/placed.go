@@ -8,16 +8,19 @@ import (
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/symbol"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/threadlocal"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/unwind"
 )
 
 // tableLinger is how long a table is kept that no process uses: programs come again.
 const tableLinger = event.KTime(time.Minute)
 
-// placed are the tables of a file, and where the file wants its code to be.
+// placed are the tables of a file, where the file wants its code to be, and what it tells
+// of its threads' context.
 type placed struct {
 	pieces   []unwind.Piece
 	segments []symbol.Segment
+	context  threadlocal.Variable
 	// users are the published processes that have the file mapped. used is when it was
 	// last of use.
 	users int

@@ -80,6 +80,17 @@ func (p *Pipeline) ContextLooked(a ContextAnswer) {
 	p.contexts.answers = append(p.contexts.answers, a)
 }
 
+// ThreadContextRequests returns up to n places of thread contexts that are wanted; each gets one
+// ThreadContextLocated.
+func (p *Pipeline) ThreadContextRequests(n int) []ThreadContextRequest {
+	return p.walk.threads.requests(n)
+}
+
+// ThreadContextLocated takes what became of a request.
+func (p *Pipeline) ThreadContextLocated(a ThreadContextAnswer) {
+	p.walk.threads.answers = append(p.walk.threads.answers, a)
+}
+
 // KernelRequested reports, once, that the kernel's symbols are to be read again; that gets
 // one KernelLoaded.
 func (p *Pipeline) KernelRequested() bool {

@@ -44,6 +44,7 @@ type Stats struct {
 	DebugUnits  DebugUnits
 	PerfMaps    PerfMaps
 	Contexts    Contexts
+	Threads     ThreadContexts
 	// TablesFull counts unwind tables that found no room.
 	TablesFull uint64
 	// Copied counts stacks that were walked here, from a copy.
@@ -62,6 +63,7 @@ func (p *Pipeline) Stats() Stats {
 		DebugUnits:     p.code.units.stats,
 		PerfMaps:       p.jit.stats,
 		Contexts:       p.contexts.stats,
+		Threads:        p.walk.threads.stats(),
 		TablesFull:     p.code.full,
 		Copied:         p.copies.walked,
 	}

@@ -18,7 +18,8 @@ import (
 // A process is published when the tables of all that it has mapped are placed; until
 // then, and whenever more come, its stacks are copied.
 type walk struct {
-	code *code
+	code    *code
+	threads threadContexts
 	// published are the lives that the sampler knows.
 	published map[*process.Life]public
 	// due are the lives whose memory is to be published.
@@ -41,6 +42,7 @@ type public struct {
 func newWalk(c *code) *walk {
 	return &walk{
 		code:      c,
+		threads:   newThreadContexts(),
 		published: map[*process.Life]public{},
 		due:       map[*process.Life]struct{}{},
 		waiting:   map[event.FileID]map[*process.Life]struct{}{},
@@ -81,7 +83,8 @@ func (w *walk) window() {
 
 // complete publishes the lives that are due: those sampled first, and those whose
 // memory has changed since.
-func (w *walk) complete() {
+func (w *walk) complete(until event.KTime) {
+	w.threads.complete(until, func(life *process.Life) { w.due[life] = struct{}{} })
 	for life, p := range w.published {
 		if p.version != 0 && life.Version() != p.version {
 			w.due[life] = struct{}{}
@@ -132,6 +135,7 @@ func (w *walk) space(life *process.Life) (s unwind.Space, files []*placed, whole
 	s, whole = unwind.Space{Proc: life.Proc, Generation: life.Generation}, true
 	p, known := w.published[life]
 	again := known && p.version == 0
+	var variables []found
 	for m := range life.Mappings {
 		id := w.code.id(m)
 		file, ok := w.code.tables.get(id)
@@ -142,7 +146,11 @@ func (w *walk) space(life *process.Life) (s unwind.Space, files []*placed, whole
 		}
 		s.Regions = unwind.Regions(s.Regions, m.Start, m.End, file.bias(m), file.pieces)
 		files = append(files, file)
+		if file.context.Known() {
+			variables = append(variables, found{file.context, file.bias(m)})
+		}
 	}
+	s.Context = w.threads.place(life, variables)
 	return s, files, whole
 }
 
@@ -165,6 +173,7 @@ func (w *walk) await(id event.FileID, m *event.Mapping, life *process.Life, agai
 
 // forget drops lives that are over.
 func (w *walk) forget(lives []*process.Life) {
+	w.threads.forget(lives)
 	for _, life := range lives {
 		delete(w.due, life)
 		delete(w.lacking, life)

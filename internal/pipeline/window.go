@@ -92,7 +92,7 @@ func (w *window) add(c counter, s *event.Sample) bool {
 		w.stack = append(w.stack, w.frame(c, s.KTime, address))
 	}
 	before := w.Stacks()
-	w.Add(c.owner, string(s.Comm[:s.Comm.Len()]), s.KTime, w.stack)
+	w.Add(c.owner, string(s.Comm[:s.Comm.Len()]), s.Link, s.KTime, w.stack)
 	if w.Stacks() > before {
 		w.meet(w.stack)
 	}

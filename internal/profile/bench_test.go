@@ -3,18 +3,22 @@
 
 package profile
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+)
 
 func BenchmarkAddKnown(b *testing.B) {
 	w, owner := NewWindow(windowStart, windowEnd), testOwner(1)
 	stacks := make([][]Frame, 64)
 	for i := range stacks {
 		stacks[i] = testStack(i, 50)
-		w.Add(owner, "main", windowEnd, stacks[i])
+		w.Add(owner, "main", event.Link{}, windowEnd, stacks[i])
 	}
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		w.Add(owner, "main", windowEnd, stacks[i%len(stacks)])
+		w.Add(owner, "main", event.Link{}, windowEnd, stacks[i%len(stacks)])
 	}
 }
 
@@ -24,7 +28,7 @@ func BenchmarkAddNew(b *testing.B) {
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		stack[0].Offset = uint64(i)
-		w.Add(owner, "main", windowEnd, stack)
+		w.Add(owner, "main", event.Link{}, windowEnd, stack)
 	}
 }
 

@@ -41,8 +41,8 @@ type builder struct {
 
 // sampleKey is the identity of a Sample in a batch.
 type sampleKey struct {
-	resource      int
-	stack, thread uint32
+	resource            int
+	stack, thread, link uint32
 	// service is the same for all samples of a resource; 0: none.
 	service uint32
 }
@@ -86,6 +86,7 @@ func (b *builder) add(r record, times []uint64) int {
 		resource: b.profiles.ResourceProfiles().Len(),
 		stack:    b.dict.stack(r.stack, b.window.stacks.keys[r.stack]),
 		thread:   b.dict.attribute(keyThreadName, b.window.threads.keys[r.thread]),
+		link:     b.dict.link(b.window.links.keys[r.link]),
 	}
 	if b.settings.ServiceName {
 		key.service = b.dict.attribute(keyService, b.owner.text(keyService))

@@ -3,7 +3,11 @@
 
 package profile
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+)
 
 // dictionary collects the tables of one batch and their encoded size. Index 0 of
 // every table is its zero value and means "not set".
@@ -18,6 +22,7 @@ type dictionary struct {
 	mappings   interner[mapping]
 	locations  interner[location]
 	stacks     interner[string] // location indices, four bytes each
+	links      interner[event.Link]
 	// lines are those of locations: function indices and line numbers.
 	lines interner[string]
 
@@ -84,6 +89,7 @@ func newDictionary(r Resolver, demangle func(string) string) *dictionary {
 	d.locations.add(location{})
 	d.stacks.add("")
 	d.lines.add("")
+	d.links.add(event.Link{})
 	return d
 }
 
@@ -106,6 +112,15 @@ func (d *dictionary) attribute(key, value string) uint32 {
 	i, added := d.attributes.intern(a)
 	if added {
 		d.size += bytesSize(indexSize(a.key) + bytesSize(bytesSize(len(a.value))))
+	}
+	return i
+}
+
+// link returns the index of a link.
+func (d *dictionary) link(l event.Link) uint32 {
+	i, added := d.links.intern(l)
+	if added {
+		d.size += bytesSize(bytesSize(len(l.Trace)) + bytesSize(len(l.Span)))
 	}
 	return i
 }

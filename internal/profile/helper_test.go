@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pprofile"
 
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/test/otlpcheck"
 )
 
@@ -107,8 +108,8 @@ func (r reader) stack(i int32) []Location {
 }
 
 // sampleText is what samples have in common, in the oracle and in the output.
-func sampleText(owner, thread string, stack []Location) string {
-	texts := []string{owner, thread}
+func sampleText(owner, thread string, link event.Link, stack []Location) string {
+	texts := []string{owner, thread, fmt.Sprint(link)}
 	for _, l := range stack {
 		texts = append(texts, locationText(l))
 	}
@@ -122,7 +123,9 @@ func read(b Batch, into map[string][]uint64) {
 		owner, _ := rp.Resource().Attributes().Get("owner")
 		for _, s := range rp.ScopeProfiles().At(0).Profiles().At(0).Samples().All() {
 			thread := r.attributes(s.AttributeIndices().AsRaw())[keyThreadName]
-			text := sampleText(owner.AsString(), thread, r.stack(s.StackIndex()))
+			l := r.LinkTable().At(int(s.LinkIndex()))
+			link := event.Link{Trace: l.TraceID(), Span: l.SpanID()}
+			text := sampleText(owner.AsString(), thread, link, r.stack(s.StackIndex()))
 			into[text] = append(into[text], s.TimestampsUnixNano().AsRaw()...)
 		}
 	}

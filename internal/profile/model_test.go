@@ -21,8 +21,14 @@ const windowStart, windowEnd = event.KTime(1_000_000), event.KTime(2_000_000)
 type addition struct {
 	owner  int
 	thread string
+	link   event.Link
 	ktime  event.KTime
 	stack  []Frame
+}
+
+// testLinks share a trace, a span, and neither; most samples have none.
+var testLinks = []event.Link{
+	{}, {}, {}, {Trace: [16]byte{1}, Span: [8]byte{1}}, {Trace: [16]byte{1}, Span: [8]byte{2}}, {Trace: [16]byte{2}, Span: [8]byte{2}},
 }
 
 // drawOwners draws owners with distinct values of the attribute "owner".
@@ -65,6 +71,7 @@ func drawAdditions(t *rapid.T, owners int) []addition {
 		return addition{
 			owner:  rapid.IntRange(0, owners-1).Draw(t, "owner"),
 			thread: rapid.SampledFrom([]string{"", "main", "worker", "\xff\xfe"}).Draw(t, "thread"),
+			link:   rapid.SampledFrom(testLinks).Draw(t, "link"),
 			// A little outside of the window, too.
 			ktime: event.KTime(rapid.Uint64Range(uint64(windowStart)-10, uint64(windowEnd)+10).Draw(t, "ktime")),
 			stack: rapid.SampledFrom(stacks).Draw(t, "stack"),
@@ -76,7 +83,7 @@ func drawAdditions(t *rapid.T, owners int) []addition {
 func fill(owners []*Owner, additions []addition) *Window {
 	w := NewWindow(windowStart, windowEnd)
 	for _, a := range additions {
-		w.Add(owners[a.owner], a.thread, a.ktime, a.stack)
+		w.Add(owners[a.owner], a.thread, a.link, a.ktime, a.stack)
 	}
 	return w
 }
@@ -89,7 +96,7 @@ func oracle(additions []addition, s Settings) map[string][]uint64 {
 		for _, f := range a.stack {
 			stack = append(stack, (fakeResolver{}).Resolve(f))
 		}
-		text := sampleText(fmt.Sprint(a.owner), validText(a.thread), stack)
+		text := sampleText(fmt.Sprint(a.owner), validText(a.thread), a.link, stack)
 		want[text] = append(want[text], uint64(s.wall(a.ktime)))
 	}
 	return sorted(want)

@@ -27,6 +27,7 @@ func (b *builder) newSample(key sampleKey) pprofile.Sample {
 	rp := b.profiles.ResourceProfiles().At(key.resource - 1)
 	s := rp.ScopeProfiles().At(0).Profiles().At(0).Samples().AppendEmpty()
 	s.SetStackIndex(int32(key.stack))
+	s.SetLinkIndex(int32(key.link))
 	for _, i := range key.attributes() {
 		s.AttributeIndices().Append(int32(i))
 	}

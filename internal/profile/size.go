@@ -47,7 +47,7 @@ func indicesSize(indices ...uint32) int {
 
 // sampleSize is the length of a sample with n timestamps in its profile.
 func sampleSize(key sampleKey, n int) int {
-	return bytesSize(indexSize(key.stack) + bytesSize(8*n) + indicesSize(key.attributes()...))
+	return bytesSize(indexSize(key.stack) + indexSize(key.link) + bytesSize(8*n) + indicesSize(key.attributes()...))
 }
 
 // attributeSizes returns the length of a resource attribute in the two forms it

@@ -18,6 +18,7 @@ type Window struct {
 
 	owners  interner[*Owner]
 	threads interner[string]
+	links   interner[event.Link]
 	stacks  interner[string] // by stack key
 	records interner[record]
 
@@ -27,7 +28,7 @@ type Window struct {
 	last []uint32
 	// samples holds the samples of all records, each chained to the one before it
 	// in its record: one slice that grows, not one per record.
-	samples []link
+	samples []chained
 	// dropped is how many of them do not count any more.
 	dropped uint64
 
@@ -35,10 +36,10 @@ type Window struct {
 }
 
 // record is what samples have to have in common to be counted together.
-type record struct{ owner, thread, stack uint32 }
+type record struct{ owner, thread, link, stack uint32 }
 
-// link is one sample in the chain of its record.
-type link struct {
+// chained is one sample in the chain of its record.
+type chained struct {
 	ktime event.KTime
 	// previous is the index of the sample before, or none.
 	previous uint32
@@ -94,17 +95,17 @@ func (w *Window) Oldest() event.KTime {
 
 // Add counts one sample. The stack is ordered innermost first, kernel frames
 // before user frames; thread is the name of the thread, or empty to leave it
-// out. Add keeps neither stack nor thread. A sample outside (start, end] is
+// out; link is zero if there is none. Add keeps neither stack nor thread. A sample outside (start, end] is
 // counted all the same: the profiles are then said to cover more time.
-func (w *Window) Add(owner *Owner, thread string, ktime event.KTime, stack []Frame) {
-	r := w.record(owner, thread, stack)
+func (w *Window) Add(owner *Owner, thread string, link event.Link, ktime event.KTime, stack []Frame) {
+	r := w.record(owner, thread, link, stack)
 	w.observe(ktime)
-	w.samples = append(w.samples, link{ktime: ktime, previous: w.last[r]})
+	w.samples = append(w.samples, chained{ktime: ktime, previous: w.last[r]})
 	w.last[r] = uint32(len(w.samples) - 1)
 }
 
 // record returns the index of the record a sample belongs to.
-func (w *Window) record(owner *Owner, thread string, stack []Frame) uint32 {
+func (w *Window) record(owner *Owner, thread string, link event.Link, stack []Frame) uint32 {
 	o, known := w.owners.find(owner)
 	if !known {
 		o = w.owners.add(owner)
@@ -119,9 +120,10 @@ func (w *Window) record(owner *Owner, thread string, stack []Frame) uint32 {
 	if !known {
 		s = w.stacks.add(string(w.key))
 	}
-	r, known := w.records.find(record{o, t, s})
+	l, _ := w.links.intern(link)
+	r, known := w.records.find(record{o, t, l, s})
 	if !known {
-		r = w.records.add(record{o, t, s})
+		r = w.records.add(record{o, t, l, s})
 		w.ofOwner[o] = append(w.ofOwner[o], r)
 		w.last = append(w.last, none)
 	}

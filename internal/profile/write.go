@@ -12,12 +12,21 @@ import (
 // write fills the tables of a push.
 func (d *dictionary) write(out pprofile.ProfilesDictionary) {
 	out.StringTable().FromRaw(d.strings.keys)
-	out.LinkTable().AppendEmpty()
+	d.writeLinks(out.LinkTable())
 	d.writeAttributes(out.AttributeTable())
 	d.writeFunctions(out.FunctionTable())
 	d.writeMappings(out.MappingTable())
 	d.writeLocations(out.LocationTable())
 	d.writeStacks(out.StackTable())
+}
+
+func (d *dictionary) writeLinks(out pprofile.LinkSlice) {
+	out.EnsureCapacity(len(d.links.keys))
+	for _, l := range d.links.keys {
+		entry := out.AppendEmpty()
+		entry.SetTraceID(l.Trace)
+		entry.SetSpanID(l.Span)
+	}
 }
 
 func (d *dictionary) writeAttributes(out pprofile.KeyValueAndUnitSlice) {

@@ -18,7 +18,8 @@ const (
 	headSize      = int(unsafe.Sizeof(bpf.ProfilerWireHead{}))
 	lifecycleSize = int(unsafe.Sizeof(bpf.ProfilerWireLifecycle{}))
 	sampleSize    = int(unsafe.Offsetof(bpf.ProfilerWireSample{}.Frames))
-	maxFrames     = len(bpf.ProfilerWireSample{}.Frames)
+	maxFrames     = len(bpf.ProfilerWireSample{}.Frames) - linkSize/8
+	linkSize      = int(unsafe.Sizeof(event.Link{}))
 
 	atKTime      = int(unsafe.Offsetof(bpf.ProfilerWireHead{}.Ktime))
 	atStart      = int(unsafe.Offsetof(bpf.ProfilerWireHead{}.Start))
@@ -34,6 +35,7 @@ const (
 	atKernelFrames = int(unsafe.Offsetof(bpf.ProfilerWireSample{}.KernelFrames))
 	atBirth        = int(unsafe.Offsetof(bpf.ProfilerWireSample{}.Birth))
 	atUser         = int(unsafe.Offsetof(bpf.ProfilerWireSample{}.User))
+	atContext      = int(unsafe.Offsetof(bpf.ProfilerWireSample{}.Context))
 	atUserFrames   = int(unsafe.Offsetof(bpf.ProfilerWireSample{}.UserFrames))
 
 	atParentStart      = int(unsafe.Offsetof(bpf.ProfilerWireLifecycle{}.ParentStart))
@@ -67,11 +69,19 @@ func decodeSample(record []byte, cpu uint32, batch *event.Batch) bool {
 	if len(record) < sampleSize {
 		return false
 	}
-	kernel := int(host.Uint16(record[atKernelFrames:]))
+	kernel := int(record[atKernelFrames])
 	user := int(host.Uint16(record[atUserFrames:]))
 	frames := record[sampleSize:]
 	if kernel+user > maxFrames || len(frames) < 8*(kernel+user) {
 		return false
+	}
+	context, link := event.Context(record[atContext]), event.Link{}
+	switch behind := frames[8*(kernel+user):]; {
+	case context >= event.Contexts, context == event.ContextLinked && len(behind) < linkSize:
+		return false
+	case context == event.ContextLinked:
+		copy(link.Trace[:], behind)
+		copy(link.Span[:], behind[len(link.Trace):])
 	}
 	from := len(batch.Frames)
 	for ; len(batch.Frames) < from+kernel+user; frames = frames[8:] {
@@ -97,6 +107,8 @@ func decodeSample(record []byte, cpu uint32, batch *event.Batch) bool {
 		UserStack:  event.UserStack(record[atUserStack]),
 		Kernel:     stack[:kernel:kernel],
 		User:       stack[kernel:],
+		Context:    context,
+		Link:       link,
 	})
 	return true
 }

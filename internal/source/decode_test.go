@@ -110,8 +110,43 @@ func TestDecodeSample(t *testing.T) {
 		Kernel: []uint64{101}, User: []uint64{102, 103},
 	}}, b.Samples)
 	require.False(t, decode(record[:len(record)-1], 7, &b), "a frame is cut off")
-	wire.KernelFrames = 0xffff
+	wire.KernelFrames = 0xff
+	wire.UserFrames = 0xffff
 	require.False(t, decode(record, 7, &b), "more frames than a record holds")
+}
+
+// A link is behind the frames, of a sample that has one; without it the sample is as before.
+func TestDecodeLink(t *testing.T) {
+	wire := bpf.ProfilerWireSample{Head: head(bpf.ProfilerWireKindKIND_SAMPLE), KernelFrames: 1, UserFrames: 1}
+	copy(wire.Frames[:], []uint64{101, 102, 0x0807060504030201, 0x100f0e0d0c0b0a09, 0x1817161514131211})
+	want := event.Link{
+		Trace: [16]byte{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16},
+		Span:  [8]byte{0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18},
+	}
+	for _, c := range []struct {
+		context event.Context
+		words   int
+		ok      bool
+		link    event.Link
+	}{
+		{event.ContextNone, 2, true, event.Link{}},
+		{event.ContextNone, 5, true, event.Link{}},
+		{event.ContextUnreadable, 5, true, event.Link{}},
+		{event.ContextLinked, 5, true, want},
+		{event.ContextLinked, 4, false, event.Link{}},
+		{event.Contexts, 5, false, event.Link{}},
+	} {
+		wire.Context = uint8(c.context)
+		var b event.Batch
+		require.Equal(t, c.ok, decode(bytesOf(&wire, uintptr(sampleSize)+uintptr(8*c.words)), 7, &b), c)
+		if c.ok {
+			require.Equal(t, c.link, b.Samples[0].Link)
+			require.Equal(t, c.context, b.Samples[0].Context)
+			require.Equal(t, []uint64{102}, b.Samples[0].User)
+		}
+	}
+	require.EqualValues(t, bpf.ProfilerWireContextCONTEXT_LINKED, event.ContextLinked)
+	require.EqualValues(t, bpf.ProfilerWireContextCONTEXT_UNREADABLE, event.ContextUnreadable)
 }
 
 // A return address is behind the call, which may be the last instruction of its

@@ -14,6 +14,7 @@ import (
 	"github.com/cilium/ebpf"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/bpf"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/threadlocal"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/unwind"
 )
 
@@ -51,7 +52,7 @@ func (t *tables) fill(l list, s unwind.Space) {
 	bytes := t.at(l.chunk, int(l.first)*regionBytes, n*regionBytes)
 	out := unsafe.Slice((*bpf.ProfilerWireRegion)(unsafe.Pointer(&bytes[0])), n)
 	out[0] = bpf.ProfilerWireRegion{
-		Start: uint64(s.Proc.Start), End: uint64(s.Generation), Base: uint64(len(s.Regions)),
+		Start: uint64(s.Proc.Start), End: uint64(s.Generation), Base: uint64(len(s.Regions)), Rows: contextOf(s.Context),
 	}
 	for i, r := range s.Regions {
 		out[i+1] = bpf.ProfilerWireRegion{
@@ -59,6 +60,20 @@ func (t *tables) fill(l list, s unwind.Space) {
 			Rows: uint64(r.Chunk) | uint64(r.First)<<16 | uint64(r.Rows)<<40,
 		}
 	}
+}
+
+// contextOf is a place as bpf/wire.h has it.
+func contextOf(p threadlocal.Place) uint64 {
+	local := bpf.ProfilerWireLocalLOCAL_GLIBC
+	switch {
+	case !p.Known():
+		return 0
+	case p.Static:
+		local = bpf.ProfilerWireLocalLOCAL_STATIC
+	case p.Musl:
+		local = bpf.ProfilerWireLocalLOCAL_MUSL
+	}
+	return uint64(uint32(p.Offset)) | uint64(p.Module)<<32 | uint64(local)<<48
 }
 
 // withdraw ends the use of tables for an image that is over.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/dwarfsymbol"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/elffile"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/threadlocal"
 )
 
 // What can be wrong with a file. Read wraps one of these, or an I/O error.
@@ -34,6 +35,7 @@ type File struct {
 	segments   []Segment
 	functions  table
 	index      *Index // of a Go program
+	context    threadlocal.Variable
 }
 
 // Options say what is read of a file.
@@ -76,6 +78,9 @@ func Read(r io.ReaderAt, size int64, o Options) (*File, error) {
 	nerr := f.readNotes(s.File, s.sections)
 	if err != nil {
 		return f, errors.Join(nerr, err)
+	}
+	if f.context, err = threadlocal.Find(s.File, s.sections, ThreadContext); err != nil {
+		nerr = errors.Join(nerr, fmt.Errorf("%s: %w", ThreadContext, err))
 	}
 	return f, errors.Join(nerr, f.readNames(&image{source: s, buildID: f.gnuBuildID, options: o}))
 }
@@ -140,6 +145,12 @@ func (f *File) GoBuildID() string { return f.goBuildID }
 // file without build ID.
 func (f *File) HTLHash() string { return f.htlHash }
 
+// ThreadContext is the variable by which threads publish what they work for (OTEP 4947).
+const ThreadContext = "otel_thread_ctx_v1"
+
+// Context is that variable, if the file exports it.
+func (f *File) Context() threadlocal.Variable { return f.context }
+
 // Name returns the name of the function that covers addr, an ELF virtual address
 // as Address returns it. The name is as the file has it, without symbol version.
 func (f *File) Name(addr uint64) (string, bool) { return f.functions.name(addr) }
@@ -155,7 +166,7 @@ func (f *File) Index() *Index { return f.index }
 
 // Nameless is the file without names.
 func (f *File) Nameless() *File {
-	return &File{gnuBuildID: f.gnuBuildID, goBuildID: f.goBuildID, htlHash: f.htlHash, segments: f.segments}
+	return &File{gnuBuildID: f.gnuBuildID, goBuildID: f.goBuildID, htlHash: f.htlHash, segments: f.segments, context: f.context}
 }
 
 // Bytes is the memory the File holds.

@@ -3,7 +3,10 @@
 
 package unwind
 
-import "github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+import (
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/threadlocal"
+)
 
 // Piece says where the rows of a part of a file are, once they have been placed
 // where the sampler reads them.
@@ -24,11 +27,13 @@ type Region struct {
 	Chunk, First, Rows uint32
 }
 
-// Space is the executable memory of an image, ascending and without overlap.
+// Space is the executable memory of an image, ascending and without overlap, and where
+// its threads have their context.
 type Space struct {
 	Proc       event.ProcID
 	Generation event.Generation
 	Regions    []Region
+	Context    threadlocal.Place
 }
 
 // Regions appends a mapping as regions: bias is how far from the file's own

@@ -239,8 +239,8 @@ func (e *engine) dispatch() {
 	for _, id := range e.pipeline.GroupRequests(e.processes.room()) {
 		e.processes.submit(e.clerk.group(id))
 	}
-	for _, r := range e.pipeline.ThreadContextRequests(e.processes.room()) {
-		e.processes.submit(e.clerk.threadContext(r))
+	for _, r := range e.pipeline.ThreadContextRequests(e.contexts.room()) {
+		e.contexts.submit(e.clerk.threadContext(r))
 	}
 	for _, r := range e.pipeline.Requests(e.processes.room()) {
 		e.processes.submit(e.clerk.process(r))

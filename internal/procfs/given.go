@@ -4,10 +4,7 @@
 package procfs
 
 import (
-	"bufio"
 	"bytes"
-	"errors"
-	"io"
 	"slices"
 	"strings"
 )
@@ -52,48 +49,33 @@ func parseArgs(b []byte) (args []string) {
 	return args
 }
 
-// findVariables reads an environ file for variables. Of several with one name
-// the first counts, as it does for getenv. What is longer than a buffer or does
-// not fit into the limit is left out and counted.
-func findVariables(r io.Reader, names []string) (found map[string]string, left int, err error) {
-	found = map[string]string{}
+// findVariables looks for variables in an environ file. Of several with one name the first
+// counts, as it does for getenv. What does not fit into the limit is left out and counted;
+// what has no NUL behind it is not one.
+func findVariables(environ []byte, names []string) (found map[string]string, left int) {
 	room := maxVariablesBytes
-	in := bufio.NewReaderSize(io.LimitReader(r, maxEnvironBytes), maxVariablesBytes)
 	for len(found) < len(names) {
-		entry, cut, err := readEntry(in)
-		if errors.Is(err, io.EOF) {
+		entry, rest, ok := bytes.Cut(environ, []byte{0})
+		if !ok {
 			break
 		}
-		if err != nil {
-			return nil, 0, err
-		}
-		name, value, ok := strings.Cut(entry, "=")
-		if _, again := found[name]; !ok || again || !slices.Contains(names, name) {
+		environ = rest
+		name, value, ok := bytes.Cut(entry, []byte{'='})
+		if !ok || !slices.Contains(names, string(name)) {
 			continue
 		}
-		if size := len(entry); !cut && size <= room {
-			room -= size
-			found[name] = value
-		} else {
-			left++
+		if _, again := found[string(name)]; again {
+			continue
 		}
+		if len(entry) > room {
+			left++
+			continue
+		}
+		room -= len(entry)
+		if found == nil {
+			found = map[string]string{}
+		}
+		found[string(name)] = string(value)
 	}
-	if len(found) == 0 {
-		return nil, left, nil
-	}
-	return found, left, nil
-}
-
-// readEntry returns the next entry without its NUL, cut for one that is longer than the
-// buffer. What has no NUL is not returned.
-func readEntry(in *bufio.Reader) (text string, cut bool, err error) {
-	entry, err := in.ReadSlice(0)
-	if err == nil {
-		return string(entry[:len(entry)-1]), false, nil
-	}
-	text = string(entry)
-	for errors.Is(err, bufio.ErrBufferFull) {
-		_, err = in.ReadSlice(0)
-	}
-	return text, true, err
+	return found, left
 }

@@ -118,7 +118,8 @@ func (r *Reader) TellsContainers() bool {
 // Group returns the path of a control group below the root of its hierarchy, and the ID
 // of the innermost container that it is of, "" if of none. No process of it need exist,
 // but the group must. It needs CAP_DAC_READ_SEARCH. As in /proc, the hierarchy of version 2
-// is asked first; the other counts if it alone tells a container.
+// is asked first: if it has the group, the path is the one there, and the other is asked only
+// for a container.
 func (r *Reader) Group(id event.CgroupID) (path, container string, err error) {
 	at, err := r.find(id)
 	at.close()
@@ -146,6 +147,7 @@ func (r *Reader) find(id event.CgroupID) (place, error) {
 		}
 		at, err := r.findIn(g.hierarchy, g.id)
 		if at.container != "" || found.hierarchy < 0 {
+			at.path = cmp.Or(found.path, at.path)
 			found, at = at, found
 		}
 		at.close()

@@ -30,7 +30,7 @@ func (r *Reader) Read(pid uint32) (Process, error) {
 	defer h.close()
 	buf := r.buffers.Get().(*[bufSize]byte)
 	defer r.buffers.Put(buf)
-	err = p.read(h, r.given, buf[:])
+	err = p.read(h, r.given, r.reads, buf[:])
 	p.To = now()
 	if errors.Is(err, ErrGone) {
 		return Process{}, fmt.Errorf("process %d: %w", pid, err)
@@ -50,7 +50,7 @@ func now() event.KTime {
 	return event.KTime(t.Nano())
 }
 
-func (p *Process) read(h handle, given Given, buf []byte) error {
+func (p *Process) read(h handle, given Given, memory memoryReads, buf []byte) error {
 	s, err := h.stat(buf)
 	if errors.Is(err, ErrGone) {
 		return err
@@ -65,7 +65,8 @@ func (p *Process) read(h handle, given Given, buf []byte) error {
 		defer thread.close()
 		h = thread
 	}
-	return errors.Join(err, p.readExecutable(h, buf), p.readArgs(h, given, buf), p.readEnvironment(h, given), p.readMappings(h, buf))
+	return errors.Join(err, p.readExecutable(h, buf), p.readArgs(h, given, memory),
+		p.readEnvironment(h, given, memory), p.readMappings(h, buf))
 }
 
 func (h handle) stat(buf []byte) (stat, error) {
@@ -99,46 +100,40 @@ func (p *Process) readExecutable(h handle, buf []byte) error {
 	return nil
 }
 
-func (p *Process) readArgs(h handle, given Given, buf []byte) error {
+func (p *Process) readArgs(h handle, given Given, memory memoryReads) error {
 	if !given.CommandArgs {
 		return nil
 	}
-	b, err := h.head("cmdline", buf)
-	if err != nil {
-		return fmt.Errorf("cmdline: %w", hint(err))
-	}
+	b, err := h.given("cmdline", memory, maxArgsBytes+1)
 	p.CommandArgs = parseArgs(b)
-	return nil
+	return err
 }
 
-func (p *Process) readEnvironment(h handle, given Given) (err error) {
-	if len(given.Variables) > 0 {
-		if p.Environment, _, err = h.variables(given.Variables); err != nil {
-			return err
-		}
-	}
-	if !given.Service {
+func (p *Process) readEnvironment(h handle, given Given, memory memoryReads) error {
+	if len(given.Variables) == 0 && !given.Service {
 		return nil
 	}
-	found, left, err := h.variables(service.Variables)
-	if err != nil {
-		return err
+	b, err := h.given("environ", memory, maxEnvironBytes)
+	p.Environment, _ = findVariables(b, given.Variables)
+	if given.Service {
+		found, left := findVariables(b, service.Variables)
+		said, malformed := service.FromVariables(found)
+		p.Service, p.Malformed = said, malformed+left
 	}
-	said, malformed := service.FromVariables(found)
-	p.Service, p.Malformed = said, malformed+left
-	return nil
+	return err
 }
 
-func (h handle) variables(names []string) (found map[string]string, left int, err error) {
-	f, err := h.file("environ")
+// given reads up to n bytes of a file that shows memory of the process.
+func (h handle) given(name string, memory memoryReads, n int64) ([]byte, error) {
+	f, err := h.file(name)
+	var b []byte
+	if err == nil {
+		b, err = memory.read(f, n)
+	}
 	if err != nil {
-		return nil, 0, fmt.Errorf("environ: %w", hint(err))
+		return nil, fmt.Errorf("%s: %w", name, hint(err))
 	}
-	defer f.close()
-	if found, left, err = findVariables(f, names); err != nil {
-		return nil, 0, fmt.Errorf("environ: %w", hint(err))
-	}
-	return found, left, nil
+	return b, nil
 }
 
 func (p *Process) readMappings(h handle, buf []byte) error {

@@ -214,7 +214,7 @@ func TestGone(t *testing.T) {
 	assert.ErrorIs(t, err, ErrGone)
 	// The handle from before does not lead to a successor, and says so.
 	var again Process
-	assert.ErrorIs(t, again.read(h, Given{}, make([]byte, bufSize)), ErrGone)
+	assert.ErrorIs(t, again.read(h, Given{}, r.reads, make([]byte, bufSize)), ErrGone)
 	_, err = maps.Read(make([]byte, 10))
 	assert.ErrorIs(t, err, ErrGone)
 	_, err = r.Read(math.MaxUint32)

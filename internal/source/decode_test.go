@@ -20,8 +20,8 @@ import (
 // are what the programs write. bpf/wire.h asserts the same numbers.
 func TestWireLayout(t *testing.T) {
 	require.EqualValues(t, 48, unsafe.Sizeof(bpf.ProfilerWireHead{}))
-	require.EqualValues(t, 72+8*(127+4+2048+512), unsafe.Sizeof(bpf.ProfilerWireSample{}))
-	require.EqualValues(t, 80, unsafe.Sizeof(bpf.ProfilerWireLifecycle{}))
+	require.EqualValues(t, 72+8*(127+4+2048+512+3), unsafe.Sizeof(bpf.ProfilerWireSample{}))
+	require.EqualValues(t, 88, unsafe.Sizeof(bpf.ProfilerWireLifecycle{}))
 	require.EqualValues(t, 24, unsafe.Sizeof(bpf.ProfilerWireLife{}))
 	require.EqualValues(t, 64, unsafe.Sizeof(bpf.ProfilerWireCounters{}))
 	require.EqualValues(t, 16, unsafe.Sizeof(bpf.ProfilerWireRule{}))

@@ -106,6 +106,9 @@ func (p *Process) readArgs(h handle, given Given, memory memoryReads) error {
 	}
 	b, err := h.given("cmdline", memory, maxArgsBytes+1)
 	p.CommandArgs = parseArgs(b)
+	if errors.Is(err, errHeldUp) {
+		return nil
+	}
 	return err
 }
 
@@ -114,6 +117,10 @@ func (p *Process) readEnvironment(h handle, given Given, memory memoryReads) err
 		return nil
 	}
 	b, err := h.given("environ", memory, maxEnvironBytes)
+	if errors.Is(err, errHeldUp) {
+		p.Malformed++
+		return nil // the rest is told all the same
+	}
 	p.Environment, _ = findVariables(b, given.Variables)
 	if given.Service {
 		found, left := findVariables(b, service.Variables)

@@ -37,9 +37,8 @@ type Process struct {
 	// CommandArgs and Environment are what was asked for and could be read.
 	CommandArgs []string
 	Environment map[string]string
-	// Service is what the environment says of it. Malformed counts the variables of which, and
-	// the environments of which,
-	// nothing was taken.
+	// Service is what the environment says of it. Malformed counts the variables of which
+	// nothing was taken, and an environment that could not be read.
 	Service   service.Service
 	Malformed int
 	// Mappings are the executable ones, ascending.

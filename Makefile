@@ -85,10 +85,10 @@ test-needs:
 
 # -p 1: tests on the kernel load all CPUs, so packages take turns.
 test: test-needs ## Run all tests, those on the kernel only when root
-	$(call in-each,test -count=1 -p 1 ./...)
+	$(call in-each,test -count=1 -timeout 30m -p 1 ./...)
 
 test-race: test-needs ## Run the tests with the race detector
-	$(call in-each,test -count=1 -p 1 -race -short ./...)
+	$(call in-each,test -count=1 -timeout 30m -p 1 -race -short ./...)
 
 simulate: ## Write what the simulation finds into docs/watermark.md
 	$(GO) test -count=1 -run TestTheDocument ./test/simulation -args -update

@@ -172,3 +172,23 @@ func TestTheBoundsOfAMemory(t *testing.T) {
 	require.EqualValues(t, 1, tab.Stats().MappedDropped)
 	require.Equal(t, 2*us, tab.doubted)
 }
+
+// Who is in doubt for long and runs code that nobody knows is read as one that is not in
+// doubt.
+func TestMissedInDoubt(t *testing.T) {
+	tab := New(Settings{})
+	const second = 1_000_000_000
+	round(tab, 20*us, fork(10*us, a, no, 0), event.Lifecycle{Kind: event.Exec, KTime: 11 * us, Proc: a, Generation: 1})
+	reads := 0
+	for w := event.KTime(second); w <= 10*second; w += second / 2 {
+		tab.Doubt(w + 1)
+		round(tab, w)
+		s := hit(w, a, 1)
+		tab.Missed(tab.Attribute(s), s)
+		for range tab.Requests(9) {
+			reads++
+			tab.Answer(saw(w-2, w-1, a, 1, "/bin/x"))
+		}
+	}
+	require.Equal(t, 10, reads, "one in a second")
+}

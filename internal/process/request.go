@@ -60,10 +60,11 @@ func (t *Table) Expect(s *event.Sample) {
 }
 
 // Missed is told of a sample whose leaf lies in no mapping: the mappings may have
-// changed since they were read. A re-read is asked for, at most one in a while.
+// changed since they were read, or the records of that were lost. A re-read is asked for, at
+// most one in a while.
 func (t *Table) Missed(l *Life, s *event.Sample) {
 	in := l.owner
-	if in == nil || in.newest() != l || l.stray || !t.known(l) || s.KTime <= l.memory.read {
+	if in == nil || in.newest() != l || l.stray || l.memory == nil || l.memory.proven == 0 || s.KTime <= l.memory.read {
 		return // it is read anyway, or a read after the sample has been done already
 	}
 	r := &in.reads

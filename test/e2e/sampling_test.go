@@ -215,5 +215,5 @@ func (m measurement) requireKernelNames(t *testing.T, i int) {
 	t.Logf("%d Hz, %s: %.3f %% of %d kernel frames have a name, %.2f %% of the samples are in vfs_read",
 		m.rate, m.burners[i].name, 100*float64(named)/float64(frames), frames, 100*reads)
 	assert.GreaterOrEqual(t, float64(named)/float64(frames), 0.99)
-	assert.GreaterOrEqual(t, reads, 0.9)
+	assert.GreaterOrEqual(t, reads, 0.8, "the rest is the way into the kernel, which takes longer on some machines")
 }

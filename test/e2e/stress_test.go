@@ -84,7 +84,7 @@ func TestReload(t *testing.T) {
 	b := burn(t, chainC, 0)
 	c := start(t, "one.yaml", "RATE=97")
 	time.Sleep(time.Second)
-	before := c.handles()
+	before := c.handlesWithoutTables(id)
 	require.Positive(t, before["bpf-map"])
 	for reload := 1; reload <= 5; reload++ {
 		c.signal(syscall.SIGHUP)
@@ -96,7 +96,7 @@ func TestReload(t *testing.T) {
 		assert.Zero(t, s.sum(t, id, own("late_records")), "reload %d", reload)
 		s.ledger(t, id).requireClosed(t)
 	}
-	after := c.handles()
+	after := c.handlesWithoutTables(id)
 	t.Logf("before %v, after %v", before, after)
 	for _, kind := range []string{"bpf-map", "bpf-prog", "bpf_link", "[perf_event]", "mapped"} {
 		assert.Equal(t, before[kind], after[kind], kind)
@@ -106,6 +106,23 @@ func TestReload(t *testing.T) {
 	ended := time.Now()
 	c.stop()
 	assert.NotEmpty(t, of(readSamples(t, c.file("profiles.otlp")), b.pid, ended.Add(-time.Second), ended))
+}
+
+// handlesWithoutTables leaves out the maps of unwind tables, one for each MiB, of which there
+// are as many as the programs that run need.
+func (c *collector) handlesWithoutTables(id string) map[string]int {
+	c.t.Helper()
+	for {
+		chunks := c.scrape().sum(c.t, id, own("unwind_table_bytes"))
+		out := c.handles()
+		if c.scrape().sum(c.t, id, own("unwind_table_bytes")) != chunks {
+			continue // files are being read
+		}
+		for _, kind := range []string{"all", "bpf-map", "mapped"} {
+			out[kind] -= int(chunks) >> 20
+		}
+		return out
+	}
 }
 
 // handles counts the open files of the collector, all and those of the kernel's

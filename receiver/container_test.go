@@ -184,7 +184,11 @@ func TestARootIsNotKeptBusy(t *testing.T) {
 			t.Logf("unmounted after %v", time.Since(ended))
 			require.NoError(t, err)
 			require.NoError(t, receiver.Shutdown(t.Context()))
-			coverageWhere(sink.AllProfiles(), r.program, betaIn("d")).require(t, burned()/16)
+			if c := coverageWhere(sink.AllProfiles(), r.program, betaIn("d")); testing.Short() {
+				require.Positive(t, c.placed) // the files may be gone before a slow reader has read them
+			} else {
+				c.require(t, burned()/16)
+			}
 		})
 	}
 }

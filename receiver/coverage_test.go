@@ -233,7 +233,11 @@ func TestLivesAroundTheStart(t *testing.T) {
 	c := coverageOf(all, "around", fresh)
 	t.Logf("%+v, of mappings %d records lost", c, mapped.mappingsLost)
 	require.Greater(t, c.placed, burned()/10, "the test has no power")
-	require.Greater(t, percent(c.placed, c.samples), 90.0)
+	least := 90.0
+	if testing.Short() {
+		least = 50 // most of it is the start
+	}
+	require.Greater(t, percent(c.placed, c.samples), least)
 	type tick struct{ pid, time int64 }
 	born, ticks := map[int64]string{}, map[tick]bool{}
 	eachSample(all, func(a pcommon.Map, d pprofile.ProfilesDictionary, s pprofile.Sample) {

@@ -67,6 +67,13 @@ func TestWhoIsOutIsRejectedUntilItIsOver(t *testing.T) {
 	require.Equal(t, Rulings{Over: []event.LifeID{out}}, p.Rulings())
 	require.Equal(t, map[int64]int{7: 1, 8: 1}, pids(closed[0]), "it is in with the file that it executed")
 	require.EqualValues(t, 2, p.Stats().Ledger.Filtered)
+	require.Len(t, p.selection.candidates, 2)
+	p.Batch(&event.Batch{Lifecycle: []event.Lifecycle{
+		{Kind: event.Exit, KTime: 2100 * ms, Proc: after.Proc, Generation: 1},
+		{Kind: event.Free, KTime: 2200 * ms, Proc: after.Proc, Generation: 1},
+	}})
+	p.Complete(2300 * ms)
+	require.Len(t, p.selection.candidates, 1, "nothing is kept of who is gone")
 	requireLedger(t, p)
 }
 

@@ -166,9 +166,8 @@ func (c *threadContexts) settle(a *ThreadContextAnswer) bool {
 	if k == nil || k.variable != a.Variable || k.bias != a.Bias {
 		return false // it was forgotten, or other files are mapped by now
 	}
-	const tick = 10_000_000
 	k.asked = false
-	if !a.life.Ran(a.To) || a.StartTick != uint64(a.life.Proc.Start)/tick {
+	if !a.life.Ran(a.To) || !a.life.Started(a.StartTick) {
 		return false
 	}
 	if !a.Place.Known() {

@@ -76,9 +76,14 @@ func TestContainerOfAGroup(t *testing.T) {
 			}
 			require.Equal(t, tt.want, found, tt.path)
 		}
+		before := openFiles(t)
+		_, _, err := r.Group(of(1))
+		require.NoError(t, err)
+		r.Members(of(1))
+		require.Equal(t, before, openFiles(t))
 		gone := of(group(t, filepath.Join(scope, "gone")))
 		require.NoError(t, os.Remove(filepath.Join(scope, "gone")))
-		_, _, err := r.Group(gone)
+		_, _, err = r.Group(gone)
 		require.ErrorIs(t, err, unix.ESTALE)
 		_, _, err = r.Group(of(1 << 60))
 		require.ErrorIs(t, err, unix.ESTALE)

@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/collector/confmap"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/demangle"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/pipeline"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/source"
 )
 
@@ -81,6 +82,10 @@ type Config struct {
 	// of their service, ProcessContext what they publish of it (OTEP 4719).
 	ServiceEnvVars bool `mapstructure:"service_env_vars"`
 	ProcessContext bool `mapstructure:"process_context"`
+	// ResourceBy says what a resource is: process, container or host.
+	ResourceBy string `mapstructure:"resource_by"`
+	// SampleAttributes are those that samples have.
+	SampleAttributes []string `mapstructure:"sample_attributes"`
 	// ServiceNameOnSamples repeats service.name on samples.
 	ServiceNameOnSamples bool `mapstructure:"service_name_on_samples"`
 	// DebugDirectories are where separate debug files are, below the root path.
@@ -119,6 +124,8 @@ func createDefaultConfig() component.Config {
 		RootPath:               "/",
 		ServiceEnvVars:         true,
 		ProcessContext:         true,
+		ResourceBy:             string(pipeline.ByProcess),
+		SampleAttributes:       []string{pipeline.ThreadName},
 		DebugDirectories:       []string{"/usr/lib/debug"},
 		KernelNames:            true,
 		NativeNames:            true,
@@ -146,9 +153,12 @@ func (c *Config) Validate() error {
 		atLeast("max_batch_bytes", c.MaxBatchBytes, minMaxBatchBytes),
 		c.validateRootPath(),
 		c.validateIncludeEnvVars(),
+		oneOf("resource_by", c.ResourceBy, pipeline.Resources),
+		c.validateCommandArgs(),
+		c.validateSampleAttributes(),
 		c.validateDebugDirectories(),
 		inRange("symbol_cache_size", c.SymbolCacheSize, minSymbolCacheSize, maxSymbolCacheSize),
-		c.validateDemangle(),
+		oneOf("demangle", c.Demangle, demangle.Modes),
 		c.validateCompletionListeners(),
 	)
 }
@@ -215,11 +225,22 @@ func (c *Config) validateDebugDirectories() error {
 	return errors.Join(errs...)
 }
 
-func (c *Config) validateDemangle() error {
-	if slices.Contains(demangle.Modes, demangle.Mode(c.Demangle)) {
+// validateCommandArgs: a list is no attribute of a sample that backends take.
+func (c *Config) validateCommandArgs() error {
+	if !c.ProcessCommandArgs || c.ResourceBy == string(pipeline.ByProcess) {
 		return nil
 	}
-	return fmt.Errorf("demangle: %q is out of range, want one of %v", c.Demangle, demangle.Modes)
+	return fmt.Errorf("process_command_args: true is out of range, want false where resource_by is not %s", pipeline.ByProcess)
+}
+
+func (c *Config) validateSampleAttributes() error {
+	var errs []error
+	for i, key := range c.SampleAttributes {
+		if !slices.Contains(pipeline.OfSamples, key) || slices.Contains(c.SampleAttributes[:i], key) {
+			errs = append(errs, fmt.Errorf("sample_attributes: %q is out of range, want some of %v, each once", key, pipeline.OfSamples))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (c *Config) validateCompletionListeners() error {
@@ -232,6 +253,13 @@ func (c *Config) validateCompletionListeners() error {
 		seen[id] = true
 	}
 	return errors.Join(errs...)
+}
+
+func oneOf[T ~string](key, v string, all []T) error {
+	if slices.Contains(all, T(v)) {
+		return nil
+	}
+	return fmt.Errorf("%s: %q is out of range, want one of %v", key, v, all)
 }
 
 type number interface{ int | float64 | time.Duration }

@@ -16,6 +16,7 @@ import (
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/completion"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/demangle"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/metadata"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/pipeline"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/source"
 	profiler "github.com/seed-a4c8bb2c/ebpfprofilerreceiver/receiver"
 )
@@ -75,8 +76,10 @@ func (f *factory) settings(c *Config) profiler.Settings {
 		Variables:          slices.Clone(c.IncludeEnvVars),
 		ServiceVariables:   c.ServiceEnvVars,
 		ProcessContext:     c.ProcessContext,
-		ServiceOnSamples:   c.ServiceNameOnSamples,
-		DebugDirectories:   slices.Clone(c.DebugDirectories),
+		Placement: pipeline.Placement{
+			ResourceBy: pipeline.ResourceBy(c.ResourceBy), Service: c.ServiceNameOnSamples, Samples: slices.Clone(c.SampleAttributes),
+		},
+		DebugDirectories: slices.Clone(c.DebugDirectories),
 		Names: profiler.Names{
 			Kernel: c.KernelNames, Native: c.NativeNames, Inline: c.InlineFrames, Go: c.GoNames, JIT: c.JITNames,
 		},

@@ -65,17 +65,20 @@ func TestSettingsCarryEveryKey(t *testing.T) {
 		CompletionInterval: 4 * time.Millisecond, RingBufferSize: 5, MaxProcesses: 6, MaxBatchBytes: 7,
 		RootPath: "/8", ProcessCommandArgs: true, IncludeEnvVars: []string{"9"}, DebugDirectories: []string{"/10"},
 		ServiceEnvVars: true, ProcessContext: false, ServiceNameOnSamples: true,
+		ResourceBy: "host", SampleAttributes: []string{"thread.id"},
 		NativeNames: true, GoNames: true, SymbolCacheSize: 11, Demangle: "full",
 		CompletionListeners: []component.ID{id},
 	})
 
-	assert.Equal(t, profiler.Settings{
+	want := profiler.Settings{
 		SamplesPerSecond: 1, ReporterInterval: 2 * time.Second, PollInterval: 3 * time.Millisecond,
 		CompletionInterval: 4 * time.Millisecond, RingBufferSize: 5, MaxProcesses: 6, MaxBatchBytes: 7,
 		RootPath: "/8", CommandArgs: true, Variables: []string{"9"}, DebugDirectories: []string{"/10"},
-		ServiceVariables: true, ProcessContext: false, ServiceOnSamples: true,
+		ServiceVariables: true, ProcessContext: false,
 		Names: profiler.Names{Native: true, Go: true}, SymbolCacheSize: 11, Demangle: demangle.Full,
 		CompletionListeners: []component.ID{id},
 		Listeners:           []completion.Listener{listener{"a"}, listener{"b"}},
-	}, got)
+	}
+	want.Placement.ResourceBy, want.Placement.Service, want.Placement.Samples = "host", true, []string{"thread.id"}
+	assert.Equal(t, want, got)
 }

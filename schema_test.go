@@ -22,6 +22,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/demangle"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/pipeline"
 )
 
 var update = flag.Bool("update", false, "write config.schema.json")
@@ -133,6 +134,8 @@ func bounds() map[string]object {
 		"include_env_vars":     {"maxItems": maxIncludeEnvVars, "items": object{"type": "string", "pattern": "^[^=]+$"}},
 		"debug_directories":    {"maxItems": maxDebugDirectories, "items": object{"type": "string", "pattern": "^/"}},
 		"symbol_cache_size":    {"minimum": minSymbolCacheSize, "maximum": maxSymbolCacheSize},
+		"resource_by":          {"enum": pipeline.Resources},
+		"sample_attributes":    {"items": object{"enum": pipeline.OfSamples}},
 		"demangle":             {"enum": demangle.Modes},
 		"completion_listeners": {"items": object{"type": "string"}},
 	}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/demangle"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/filter"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/pipeline"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/preflight"
 )
 
@@ -48,6 +49,7 @@ func TestTheGreetingSaysEverything(t *testing.T) {
 		Names:               Names{Kernel: true, Inline: true, JIT: true},
 		SymbolCacheSize:     8 << 20,
 		Demangle:            demangle.Simplified,
+		Placement:           pipeline.Placement{ResourceBy: pipeline.ByContainer, Samples: []string{"thread.id"}},
 		CompletionListeners: []component.ID{component.MustNewIDWithName("a", "b")},
 	}
 	said := map[string]any{
@@ -72,6 +74,8 @@ func TestTheGreetingSaysEverything(t *testing.T) {
 		"include_env_vars":        []any{"COLOR"},
 		"service_env_vars":        false,
 		"process_context":         true,
+		"resource_by":             "container",
+		"sample_attributes":       []any{"thread.id"},
 		"service_name_on_samples": false,
 		"debug_directories":       []any{"/usr/lib/debug"},
 		"kernel_names":            true,

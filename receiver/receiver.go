@@ -87,6 +87,7 @@ func (r *Receiver) pipeline(run *run) (*pipeline.Pipeline, error) {
 		Interval:       r.settings.ReporterInterval,
 		Jitter:         r.settings.ReporterJitter,
 		Random:         r.settings.random,
+		Placement:      r.settings.Placement,
 		Filter:         run.rules,
 		MinAge:         r.settings.Filter.MinAge,
 		GroupsTell:     groupsTell,

@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pprofile"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/metadatatest"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/pipeline"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/roottest"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/sourcetest"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/receiver"
@@ -36,6 +37,7 @@ func fast() receiver.Settings {
 		DebugDirectories:   []string{"/usr/lib/debug"},
 		Names:              receiver.Names{Kernel: true, Native: true, Inline: true, Go: true, JIT: true},
 		SymbolCacheSize:    128 << 20,
+		Placement:          pipeline.Placement{ResourceBy: pipeline.ByProcess, Samples: []string{pipeline.ThreadName}},
 	}
 }
 

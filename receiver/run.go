@@ -115,7 +115,6 @@ func (r *Receiver) newEmitter(run *run, obs *receiverhelper.ObsReport) *emitter 
 		settings: profile.Settings{
 			Period:        r.settings.source().Period(),
 			MaxBatchBytes: r.settings.MaxBatchBytes,
-			ServiceName:   r.settings.ServiceOnSamples,
 			Demangle:      demangle.New(r.settings.Demangle),
 			ScopeName:     metadata.ScopeName,
 			ScopeVersion:  r.set.BuildInfo.Version,

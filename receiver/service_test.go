@@ -242,7 +242,7 @@ func TestServicesOfShortLivedProcesses(t *testing.T) {
 func TestServiceNamesOnSamples(t *testing.T) {
 	program := workloads.BuildPublisher(t)
 	for _, on := range []bool{true, false} {
-		run := startForServices(t, func(s *receiver.Settings) { s.ServiceOnSamples = on })
+		run := startForServices(t, func(s *receiver.Settings) { s.Placement.Service = on })
 		cmd := publisher{"none", "", []string{"OTEL_SERVICE_NAME=till"}}.start(t, program, 3*time.Second)
 		require.NoError(t, cmd.Wait())
 		run.stop(t)

@@ -24,6 +24,7 @@ import (
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/completion"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/demangle"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/pipeline"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/source"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/unwind"
 )
@@ -55,8 +56,8 @@ type Settings struct {
 	// ServiceVariables and ProcessContext say where processes are asked which service they
 	// are part of: their environment, and what they publish.
 	ServiceVariables, ProcessContext bool
-	// ServiceOnSamples repeats the name of the service on samples.
-	ServiceOnSamples bool
+	// Placement says where attributes are.
+	Placement pipeline.Placement
 	// DebugDirectories are where separate debug files are, below RootPath.
 	DebugDirectories []string
 	// Names say what is looked up here; the rest is left to a backend.

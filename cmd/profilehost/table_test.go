@@ -49,7 +49,7 @@ func window(t *testing.T) []byte {
 		profile.IntAttribute("process.pid", 7), profile.StringAttribute("process.executable.name", "burn"),
 	}}
 	for i, offset := range []uint64{1, 1, 1, 0x1234} {
-		w.Add(owner, "thread", event.Link{}, event.KTime(i+1), []profile.Frame{{Offset: offset}, {Offset: 2}})
+		w.Add(owner, profile.Labels{}, event.KTime(i+1), []profile.Frame{{Offset: offset}, {Offset: 2}})
 	}
 	var messages [][]byte
 	for b := range w.Batches(profile.Settings{Period: time.Second, MaxBatchBytes: 1 << 20}, names{}) {

@@ -12,7 +12,10 @@ import (
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/profile"
 )
 
-const containerID = "container.id"
+const (
+	containerID = "container.id"
+	serviceName = "service.name"
+)
 
 // notes say what is known of lives.
 type notes struct {
@@ -20,9 +23,12 @@ type notes struct {
 	contexts *contexts
 	// bootTime is the Unix time in nanoseconds at BootTime 0.
 	bootTime int64
+	Placement
 }
 
-func (p *Pipeline) notes() notes { return notes{p.groups, p.contexts, p.settings.BootTime} }
+func (p *Pipeline) notes() notes {
+	return notes{p.groups, p.contexts, p.settings.BootTime, p.settings.Placement}
+}
 
 // container is the one of a life's control group, else the one that /proc showed.
 func (n notes) container(life *process.Life) string {
@@ -35,7 +41,7 @@ func (n notes) container(life *process.Life) string {
 	return ""
 }
 
-// attributes are those of a life's resource, with the names of the semantic
+// attributes are those of a life, with the names of the semantic
 // conventions. Samples without identity share a resource without a PID.
 func (n notes) attributes(life *process.Life) []profile.Attribute {
 	name := life.Comm.String()

@@ -61,11 +61,11 @@ func (w *window) close(n notes) *Window {
 		c.binaries[i] = b
 	}
 	for life, owner := range w.owners {
-		owner.Attributes = n.attributes(life)
+		n.place(owner, n.attributes(life))
 	}
 	for _, u := range w.unplaced {
 		if id := n.groups.of(u.group); id != "" {
-			u.owner.Attributes = append(u.owner.Attributes, profile.StringAttribute(containerID, id))
+			n.place(u.owner, append(u.attributes, profile.StringAttribute(containerID, id)))
 		}
 	}
 	return c
@@ -90,10 +90,11 @@ func (w *window) settle(lives []*process.Life, n notes) {
 			w.made[life] = names
 		}
 		if owner, ok := w.owners[life]; ok {
-			owner.Attributes = n.attributes(life)
+			all := n.attributes(life)
+			n.place(owner, all)
 			delete(w.owners, life)
 			if n.groups.waits(life.Cgroup) && n.container(life) == "" {
-				w.unplaced = append(w.unplaced, unplaced{owner, life.Cgroup})
+				w.unplaced = append(w.unplaced, unplaced{owner, all, life.Cgroup})
 			}
 		}
 	}

@@ -30,6 +30,8 @@ type Settings struct {
 	Interval time.Duration
 	Jitter   float64
 	Random   func() float64
+	// Placement says where attributes are.
+	Placement Placement
 	// Filter says which processes are profiled, MinAge how old they have to be when a
 	// window begins.
 	Filter filter.Rules
@@ -109,7 +111,7 @@ func New(s Settings) *Pipeline {
 	p.copies = newCopies(p.code, s.Rule, s.MaxCopyBytes)
 	p.selection = newSelection(s, p.groups)
 	p.newborns = newborns{p.code, s.Filter, map[uint32]*newborn{}}
-	p.window = newWindow(p.code, p.jit, s.Start, p.endOf(s.Start))
+	p.window = newWindow(p.settings.Placement, p.code, p.jit, s.Start, p.endOf(s.Start))
 	return p
 }
 

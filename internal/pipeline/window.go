@@ -21,8 +21,9 @@ const (
 // no number outlives the window.
 type window struct {
 	*profile.Window
-	code *code
-	jit  *jit
+	placement Placement
+	code      *code
+	jit       *jit
 	// made are the names of code that lives made at run time which are forgotten.
 	made map[*process.Life]*symbol.PerfMap
 	// kernelCode is the code that the kernel had made when the window ended.
@@ -61,21 +62,23 @@ type mapped struct {
 }
 
 type unplaced struct {
-	owner *profile.Owner
-	group event.CgroupID
+	owner      *profile.Owner
+	attributes []profile.Attribute
+	group      event.CgroupID
 }
 
-func newWindow(c *code, j *jit, start, end event.KTime) *window {
+func newWindow(p Placement, c *code, j *jit, start, end event.KTime) *window {
 	return &window{
-		Window:  profile.NewWindow(start, end),
-		code:    c,
-		jit:     j,
-		made:    map[*process.Life]*symbol.PerfMap{},
-		looked:  map[*process.Life]struct{}{},
-		numbers: map[binaryKey]profile.BinaryID{},
-		known:   map[*event.Mapping]profile.BinaryID{},
-		owners:  map[*process.Life]*profile.Owner{},
-		met:     newMet(),
+		Window:    profile.NewWindow(start, end),
+		placement: p,
+		code:      c,
+		jit:       j,
+		made:      map[*process.Life]*symbol.PerfMap{},
+		looked:    map[*process.Life]struct{}{},
+		numbers:   map[binaryKey]profile.BinaryID{},
+		known:     map[*event.Mapping]profile.BinaryID{},
+		owners:    map[*process.Life]*profile.Owner{},
+		met:       newMet(),
 
 		undecided: map[*candidate]*profile.Owner{},
 	}
@@ -92,7 +95,7 @@ func (w *window) add(c counter, s *event.Sample) bool {
 		w.stack = append(w.stack, w.frame(c, s.KTime, address))
 	}
 	before := w.Stacks()
-	w.Add(c.owner, string(s.Comm[:s.Comm.Len()]), s.Link, s.KTime, w.stack)
+	w.Add(c.owner, w.placement.labels(s), s.KTime, w.stack)
 	if w.Stacks() > before {
 		w.meet(w.stack)
 	}

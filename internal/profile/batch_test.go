@@ -28,7 +28,7 @@ func testOwner(pid uint32) *Owner {
 func manyOwners(n int) *Window {
 	w := NewWindow(windowStart, windowEnd)
 	for i := range n {
-		w.Add(testOwner(uint32(i+1)), "main", event.Link{}, windowEnd, testStack(i%100, 40))
+		w.Add(testOwner(uint32(i+1)), thread("main"), windowEnd, testStack(i%100, 40))
 	}
 	return w
 }
@@ -37,7 +37,7 @@ func manyOwners(n int) *Window {
 func manyStacks(n int) *Window {
 	w, owner := NewWindow(windowStart, windowEnd), testOwner(1)
 	for i := range n {
-		w.Add(owner, "main", event.Link{}, windowEnd, testStack(i, 60))
+		w.Add(owner, thread("main"), windowEnd, testStack(i, 60))
 	}
 	return w
 }
@@ -84,7 +84,7 @@ func TestBatchesAreFull(t *testing.T) {
 func TestOneSampleWithManyTimestampsIsSplit(t *testing.T) {
 	w, owner := NewWindow(windowStart, windowEnd), testOwner(1)
 	for i := range 10_000 {
-		w.Add(owner, "main", event.Link{}, windowEnd-event.KTime(i), testStack(1, 3))
+		w.Add(owner, thread("main"), windowEnd-event.KTime(i), testStack(1, 3))
 	}
 	s := testSettings
 	s.MaxBatchBytes = 40_000
@@ -108,7 +108,7 @@ func TestOneSampleWithManyTimestampsIsSplit(t *testing.T) {
 func TestASampleIsNotSplitWithoutNeed(t *testing.T) {
 	w, owner := NewWindow(windowStart, windowEnd), testOwner(1)
 	for i := range 2000 {
-		w.Add(owner, "main", event.Link{}, windowEnd-event.KTime(i), testStack(i%2, 3))
+		w.Add(owner, thread("main"), windowEnd-event.KTime(i), testStack(i%2, 3))
 	}
 	s := testSettings
 	s.MaxBatchBytes = 12_000
@@ -121,7 +121,7 @@ func TestASampleIsNotSplitWithoutNeed(t *testing.T) {
 func TestHopelessLimitMakesProgress(t *testing.T) {
 	w, owner := NewWindow(windowStart, windowEnd), testOwner(1)
 	for i := range 5 {
-		w.Add(owner, "main", event.Link{}, windowEnd-event.KTime(i), testStack(i%2, 3))
+		w.Add(owner, thread("main"), windowEnd-event.KTime(i), testStack(i%2, 3))
 	}
 	s := testSettings
 	s.MaxBatchBytes = 1
@@ -147,7 +147,7 @@ func TestBatchesCanBeAbandoned(t *testing.T) {
 
 func TestBatchCountsWhatItCouldNotName(t *testing.T) {
 	w := NewWindow(windowStart, windowEnd)
-	w.Add(testOwner(1), "", event.Link{}, windowEnd, []Frame{{Binary: 0, Offset: 0}, {Binary: 1, Offset: 2}, {Binary: 2, Offset: 8}})
+	w.Add(testOwner(1), Labels{}, windowEnd, []Frame{{Binary: 0, Offset: 0}, {Binary: 1, Offset: 2}, {Binary: 2, Offset: 8}})
 	batches := collect(w, testSettings, fakeResolver{})
 	require.Len(t, batches, 1)
 	require.Equal(t, 2, batches[0].UnnamedLocations)
@@ -158,8 +158,8 @@ func TestBatchCountsWhatItCouldNotName(t *testing.T) {
 // profile, and its neighbours begin where it ends.
 func TestTheWindowsEdges(t *testing.T) {
 	w := NewWindow(1000, 2000)
-	w.Add(testOwner(1), "", event.Link{}, 1001, nil)
-	w.Add(testOwner(1), "", event.Link{}, 2000, nil)
+	w.Add(testOwner(1), Labels{}, 1001, nil)
+	w.Add(testOwner(1), Labels{}, 2000, nil)
 	b := collect(w, testSettings, fakeResolver{})[0]
 	requireConformant(t, b)
 	p := b.Profiles.ResourceProfiles().At(0).ScopeProfiles().At(0).Profiles().At(0)
@@ -170,8 +170,8 @@ func TestTheWindowsEdges(t *testing.T) {
 
 func TestSamplesOutsideTheWindowAreKept(t *testing.T) {
 	w := NewWindow(1000, 2000)
-	w.Add(testOwner(1), "", event.Link{}, 900, nil)
-	w.Add(testOwner(1), "", event.Link{}, 2100, nil)
+	w.Add(testOwner(1), Labels{}, 900, nil)
+	w.Add(testOwner(1), Labels{}, 2100, nil)
 	require.EqualValues(t, 900, w.Oldest())
 	b := collect(w, testSettings, fakeResolver{})[0]
 	require.EqualValues(t, 2, b.Samples)

@@ -5,8 +5,6 @@ package profile
 
 import (
 	"testing"
-
-	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 )
 
 func BenchmarkAddKnown(b *testing.B) {
@@ -14,11 +12,11 @@ func BenchmarkAddKnown(b *testing.B) {
 	stacks := make([][]Frame, 64)
 	for i := range stacks {
 		stacks[i] = testStack(i, 50)
-		w.Add(owner, "main", event.Link{}, windowEnd, stacks[i])
+		w.Add(owner, thread("main"), windowEnd, stacks[i])
 	}
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		w.Add(owner, "main", event.Link{}, windowEnd, stacks[i%len(stacks)])
+		w.Add(owner, thread("main"), windowEnd, stacks[i%len(stacks)])
 	}
 }
 
@@ -28,7 +26,7 @@ func BenchmarkAddNew(b *testing.B) {
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		stack[0].Offset = uint64(i)
-		w.Add(owner, "main", event.Link{}, windowEnd, stack)
+		w.Add(owner, thread("main"), windowEnd, stack)
 	}
 }
 

@@ -27,7 +27,7 @@ type builder struct {
 	samples  uint64
 	// closed is the size of the resources before the current one.
 	closed sizes
-	// open says that the owner has its resource in this batch: current.
+	// open says that the owner's resource is in this batch: current.
 	open    bool
 	current resource
 	// records finds the sample of a key, unsorted those whose timestamps came from
@@ -41,16 +41,8 @@ type builder struct {
 
 // sampleKey is the identity of a Sample in a batch.
 type sampleKey struct {
-	resource            int
-	stack, thread, link uint32
-	// service is the same for all samples of a resource; 0: none.
-	service uint32
-}
-
-// attributes are the indices of the attributes of the sample.
-func (k sampleKey) attributes() []uint32 {
-	all := [...]uint32{k.thread, k.service}
-	return slices.DeleteFunc(all[:], func(i uint32) bool { return i == 0 })
+	resource                int
+	stack, link, attributes uint32
 }
 
 func newBuilder(w *Window, s Settings, r Resolver) *builder {
@@ -72,24 +64,23 @@ func (b *builder) reset() {
 
 // begin announces the owner of the samples to come.
 func (b *builder) begin(o *Owner) {
-	if b.open {
+	if b.open && !b.owner.shares(o) {
 		b.closed = b.closed.plus(b.envelope.resource(b.current))
+		b.open = false
 	}
-	b.owner, b.open = o, false
+	b.owner = o
 }
 
 // add adds samples with the given timestamps and returns how many it took. If
 // that is not all of them the batch is full.
 func (b *builder) add(r record, times []uint64) int {
 	before := b.dict.extent()
+	labels := b.window.labels.keys[r.labels]
 	key := sampleKey{
-		resource: b.profiles.ResourceProfiles().Len(),
-		stack:    b.dict.stack(r.stack, b.window.stacks.keys[r.stack]),
-		thread:   b.dict.attribute(keyThreadName, b.window.threads.keys[r.thread]),
-		link:     b.dict.link(b.window.links.keys[r.link]),
-	}
-	if b.settings.ServiceName {
-		key.service = b.dict.attribute(keyService, b.owner.text(keyService))
+		resource:   b.profiles.ResourceProfiles().Len(),
+		stack:      b.dict.stack(r.stack, b.window.stacks.keys[r.stack]),
+		link:       b.dict.link(labels.Link),
+		attributes: b.dict.set(b.owner.OnSamples, labels),
 	}
 	res := b.current
 	if !b.open {
@@ -119,7 +110,7 @@ func (b *builder) fit(res resource, key sampleKey, n int) int {
 	}
 	fits := func(n int) bool {
 		grown := res
-		grown.samples += sampleSize(key, present+n) - presentSize(key, present)
+		grown.samples += b.dict.sampleSize(key, present+n) - b.dict.presentSize(key, present)
 		return b.size(grown) <= b.settings.MaxBatchBytes
 	}
 	if fits(n) {
@@ -138,9 +129,9 @@ func (b *builder) put(res *resource, key sampleKey, times []uint64) {
 		b.records[key] = s
 	}
 	stamps := s.TimestampsUnixNano()
-	res.samples -= presentSize(key, stamps.Len())
+	res.samples -= b.dict.presentSize(key, stamps.Len())
 	stamps.Append(times...)
-	res.samples += sampleSize(key, stamps.Len())
+	res.samples += b.dict.sampleSize(key, stamps.Len())
 	b.samples += uint64(len(times))
 }
 

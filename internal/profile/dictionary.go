@@ -23,8 +23,9 @@ type dictionary struct {
 	locations  interner[location]
 	stacks     interner[string] // location indices, four bytes each
 	links      interner[event.Link]
-	// lines are those of locations: function indices and line numbers.
-	lines interner[string]
+	// lines are those of locations: function indices and line numbers. sets are the lists
+	// of attributes of samples: indices. Neither is a table of its own when sent.
+	lines, sets interner[string]
 
 	// size is the encoded length of all entries.
 	size int
@@ -40,14 +41,17 @@ type dictionary struct {
 	}
 
 	frames       []Frame // scratch
+	sample       []keyed // scratch
 	key, lineKey []byte  // scratch
 }
 
 // The entries refer to other tables by index.
 type (
 	attribute struct {
-		key   uint32
-		value string
+		key    uint32
+		kind   kind // no list
+		value  string
+		number int64
 	}
 	function struct{ name, system, file uint32 }
 	mapping  struct {
@@ -72,8 +76,6 @@ const (
 
 	recentBits = 10
 
-	keyThreadName = "thread.name"
-	keyService    = "service.name"
 	keyFrameType  = "profile.frame.type"
 	keyGNUBuildID = "process.executable.build_id.gnu"
 	keyGoBuildID  = "process.executable.build_id.go"
@@ -89,6 +91,7 @@ func newDictionary(r Resolver, demangle func(string) string) *dictionary {
 	d.locations.add(location{})
 	d.stacks.add("")
 	d.lines.add("")
+	d.sets.add("")
 	d.links.add(event.Link{})
 	return d
 }
@@ -103,15 +106,24 @@ func (d *dictionary) text(s string) uint32 {
 	return i
 }
 
-// attribute returns the index of an attribute, 0 if its value is empty.
+// attribute returns the index of an attribute whose value is a text, 0 if that is empty.
 func (d *dictionary) attribute(key, value string) uint32 {
 	if value == "" {
 		return 0
 	}
-	a := attribute{key: d.text(key), value: validText(value)}
+	value = validText(value)
+	return d.internAttribute(attribute{key: d.text(key), value: value}, bytesSize(len(value)))
+}
+
+// number returns the index of an attribute whose value is a number.
+func (d *dictionary) number(key string, n int64) uint32 {
+	return d.internAttribute(attribute{key: d.text(key), kind: ofNumber, number: n}, intValueSize(n))
+}
+
+func (d *dictionary) internAttribute(a attribute, valueSize int) uint32 {
 	i, added := d.attributes.intern(a)
 	if added {
-		d.size += bytesSize(indexSize(a.key) + bytesSize(bytesSize(len(a.value))))
+		d.size += bytesSize(indexSize(a.key) + bytesSize(valueSize))
 	}
 	return i
 }

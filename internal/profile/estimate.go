@@ -80,9 +80,9 @@ func (b *builder) size(current resource) int {
 }
 
 // presentSize is the size of a sample that may not be there yet.
-func presentSize(key sampleKey, n int) int {
+func (d *dictionary) presentSize(key sampleKey, n int) int {
 	if n == 0 {
 		return 0
 	}
-	return sampleSize(key, n)
+	return d.sampleSize(key, n)
 }

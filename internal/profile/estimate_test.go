@@ -24,7 +24,6 @@ func TestEstimate(t *testing.T) {
 		}
 		s := testSettings
 		s.MaxBatchBytes = math.MaxInt
-		s.ServiceName = rapid.Bool().Draw(t, "service name")
 		b := newBuilder(w, s, fakeResolver{})
 		for _, o := range w.orderedOwners() {
 			b.begin(w.owners.keys[o])

@@ -12,8 +12,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pprofile"
-
-	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 )
 
 // TestGolden shows what a small window becomes.
@@ -26,11 +24,11 @@ func TestGolden(t *testing.T) {
 	old := &Owner{Start: 5, PID: 8, Attributes: []Attribute{
 		IntAttribute("process.pid", 8), StringAttribute("process.executable.name", "early"),
 	}}
-	w.Add(young, "main", event.Link{}, 1500, []Frame{{1, 2}, {1, 4}})
-	w.Add(old, "io", event.Link{}, 1400, []Frame{{0, 6}, {1, 2}, {1, 4}})
-	w.Add(old, "", event.Link{}, 1300, []Frame{{2, 8}})
-	w.Add(old, "io", event.Link{}, 1200, []Frame{{0, 7}, {1, 2}, {1, 4}}) // another frame, the same location
-	w.Add(young, "main", event.Link{}, 2000, []Frame{{1, 2}, {1, 4}})
+	w.Add(young, thread("main"), 1500, []Frame{{1, 2}, {1, 4}})
+	w.Add(old, thread("io"), 1400, []Frame{{0, 6}, {1, 2}, {1, 4}})
+	w.Add(old, Labels{}, 1300, []Frame{{2, 8}})
+	w.Add(old, thread("io"), 1200, []Frame{{0, 7}, {1, 2}, {1, 4}}) // another frame, the same location
+	w.Add(young, thread("main"), 2000, []Frame{{1, 2}, {1, 4}})
 
 	s := testSettings
 	s.WallOffset = 1_000_000

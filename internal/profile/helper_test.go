@@ -25,6 +25,12 @@ var testSettings = Settings{
 	ScopeVersion:  "1.2.3",
 }
 
+// thread returns the labels of samples of a thread with a name.
+func thread(name string) (l Labels) {
+	copy(l.Thread[:], name)
+	return l
+}
+
 // collect builds all batches of a window.
 func collect(w *Window, s Settings, r Resolver) []Batch {
 	return slices.Collect(w.Batches(s, r))
@@ -67,7 +73,7 @@ func (r reader) attributes(indices []int32) map[string]string {
 	m := map[string]string{}
 	for _, i := range indices {
 		a := r.AttributeTable().At(int(i))
-		m[r.text(a.KeyStrindex())] = a.Value().Str()
+		m[r.text(a.KeyStrindex())] = a.Value().AsString()
 	}
 	return m
 }
@@ -108,8 +114,8 @@ func (r reader) stack(i int32) []Location {
 }
 
 // sampleText is what samples have in common, in the oracle and in the output.
-func sampleText(owner, thread string, link event.Link, stack []Location) string {
-	texts := []string{owner, thread, fmt.Sprint(link)}
+func sampleText(resource string, attributes map[string]string, link event.Link, stack []Location) string {
+	texts := []string{resource, braces(attributes), fmt.Sprint(link)}
 	for _, l := range stack {
 		texts = append(texts, locationText(l))
 	}
@@ -120,12 +126,11 @@ func sampleText(owner, thread string, link event.Link, stack []Location) string 
 func read(b Batch, into map[string][]uint64) {
 	r := reader{b.Profiles.Dictionary()}
 	for _, rp := range b.Profiles.ResourceProfiles().All() {
-		owner, _ := rp.Resource().Attributes().Get("owner")
+		resource, _ := rp.Resource().Attributes().Get("resource")
 		for _, s := range rp.ScopeProfiles().At(0).Profiles().At(0).Samples().All() {
-			thread := r.attributes(s.AttributeIndices().AsRaw())[keyThreadName]
 			l := r.LinkTable().At(int(s.LinkIndex()))
 			link := event.Link{Trace: l.TraceID(), Span: l.SpanID()}
-			text := sampleText(owner.AsString(), thread, link, r.stack(s.StackIndex()))
+			text := sampleText(resource.AsString(), r.attributes(s.AttributeIndices().AsRaw()), link, r.stack(s.StackIndex()))
 			into[text] = append(into[text], s.TimestampsUnixNano().AsRaw()...)
 		}
 	}

@@ -20,8 +20,7 @@ const windowStart, windowEnd = event.KTime(1_000_000), event.KTime(2_000_000)
 // addition is one call of Window.Add.
 type addition struct {
 	owner  int
-	thread string
-	link   event.Link
+	labels Labels
 	ktime  event.KTime
 	stack  []Frame
 }
@@ -31,7 +30,8 @@ var testLinks = []event.Link{
 	{}, {}, {}, {Trace: [16]byte{1}, Span: [8]byte{1}}, {Trace: [16]byte{1}, Span: [8]byte{2}}, {Trace: [16]byte{2}, Span: [8]byte{2}},
 }
 
-// drawOwners draws owners with distinct values of the attribute "owner".
+// drawOwners draws owners: some with a resource of their own, by the attribute "resource", and
+// some that share one and whose samples tell who they are.
 func drawOwners(t *rapid.T) []*Owner {
 	owners := make([]*Owner, rapid.IntRange(1, 12).Draw(t, "owners"))
 	for i := range owners {
@@ -39,13 +39,20 @@ func drawOwners(t *rapid.T) []*Owner {
 			Start:      event.BootTime(rapid.IntRange(0, 3).Draw(t, "start")),
 			PID:        uint32(rapid.IntRange(0, 3).Draw(t, "pid")),
 			Generation: event.Generation(rapid.IntRange(0, 3).Draw(t, "generation")),
-			Attributes: []Attribute{
-				StringAttribute("owner", fmt.Sprint(i)),
-				StringAttribute(keyService, rapid.SampledFrom([]string{"", "shop", "till"}).Draw(t, "service")),
-				IntAttribute("process.pid", rapid.Int64().Draw(t, "int")),
-				StringAttribute("name", string(rapid.SliceOfN(rapid.Byte(), 0, 40).Draw(t, "name"))),
+			Group:      rapid.SampledFrom([]string{"", "", "a", "b"}).Draw(t, "group"),
+		}
+		service := StringAttribute("service.name", rapid.SampledFrom([]string{"", "shop", "till"}).Draw(t, "service"))
+		number := IntAttribute("process.pid", rapid.Int64().Draw(t, "int"))
+		name := StringAttribute("name", string(rapid.SliceOfN(rapid.Byte(), 0, 40).Draw(t, "name")))
+		if o := owners[i]; o.Group != "" {
+			o.Attributes = []Attribute{StringAttribute("resource", o.Group)}
+			o.OnSamples = []Attribute{StringAttribute("who", fmt.Sprint(i%3)), service, number, name}
+		} else {
+			o.OnSamples = rapid.SampledFrom([][]Attribute{nil, {service}}).Draw(t, "on samples")
+			o.Attributes = []Attribute{
+				StringAttribute("resource", fmt.Sprint(i)), service, number, name,
 				ListAttribute("list", rapid.SliceOfN(rapid.StringN(0, 9, 20), 0, 12).Draw(t, "list")),
-			},
+			}
 		}
 	}
 	return owners
@@ -70,8 +77,7 @@ func drawAdditions(t *rapid.T, owners int) []addition {
 	one := rapid.Custom(func(t *rapid.T) addition {
 		return addition{
 			owner:  rapid.IntRange(0, owners-1).Draw(t, "owner"),
-			thread: rapid.SampledFrom([]string{"", "main", "worker", "\xff\xfe"}).Draw(t, "thread"),
-			link:   rapid.SampledFrom(testLinks).Draw(t, "link"),
+			labels: drawLabels(t),
 			// A little outside of the window, too.
 			ktime: event.KTime(rapid.Uint64Range(uint64(windowStart)-10, uint64(windowEnd)+10).Draw(t, "ktime")),
 			stack: rapid.SampledFrom(stacks).Draw(t, "stack"),
@@ -80,26 +86,57 @@ func drawAdditions(t *rapid.T, owners int) []addition {
 	return rapid.SliceOfN(one, 0, 150).Draw(t, "additions")
 }
 
+func drawLabels(t *rapid.T) Labels {
+	l := thread(rapid.SampledFrom([]string{"", "main", "worker", "\xff\xfe"}).Draw(t, "thread"))
+	l.ThreadID = rapid.Uint32Range(0, 2).Draw(t, "thread id")
+	l.CPU = rapid.Uint32Range(0, 2).Draw(t, "cpu")
+	l.Link = rapid.SampledFrom(testLinks).Draw(t, "link")
+	return l
+}
+
 func fill(owners []*Owner, additions []addition) *Window {
 	w := NewWindow(windowStart, windowEnd)
 	for _, a := range additions {
-		w.Add(owners[a.owner], a.thread, a.link, a.ktime, a.stack)
+		w.Add(owners[a.owner], a.labels, a.ktime, a.stack)
 	}
 	return w
 }
 
 // oracle counts as Window and Batches should, without their tables.
-func oracle(additions []addition, s Settings) map[string][]uint64 {
+func oracle(owners []*Owner, additions []addition, s Settings) map[string][]uint64 {
 	want := map[string][]uint64{}
 	for _, a := range additions {
 		var stack []Location
 		for _, f := range a.stack {
 			stack = append(stack, (fakeResolver{}).Resolve(f))
 		}
-		text := sampleText(fmt.Sprint(a.owner), validText(a.thread), a.link, stack)
+		o := owners[a.owner]
+		text := sampleText(o.Attributes[0].texts[0], attributesOf(o, a.labels), a.labels.Link, stack)
 		want[text] = append(want[text], uint64(s.wall(a.ktime)))
 	}
 	return sorted(want)
+}
+
+// attributesOf are those that a sample should have.
+func attributesOf(o *Owner, l Labels) map[string]string {
+	want := map[string]string{}
+	for _, a := range o.OnSamples {
+		if a.kind == ofNumber {
+			want[a.key] = fmt.Sprint(a.number)
+		} else if a.texts[0] != "" {
+			want[a.key] = a.texts[0]
+		}
+	}
+	if l.Thread != (event.Comm{}) {
+		want["thread.name"] = validText(l.Thread.String())
+	}
+	if l.ThreadID != 0 {
+		want["thread.id"] = fmt.Sprint(l.ThreadID)
+	}
+	if l.CPU != 0 {
+		want["cpu.logical_number"] = fmt.Sprint(l.CPU - 1)
+	}
+	return want
 }
 
 func sorted(m map[string][]uint64) map[string][]uint64 {
@@ -117,7 +154,6 @@ func TestModel(t *testing.T) {
 		additions := drawAdditions(t, len(owners))
 		w := fill(owners, additions)
 		s := testSettings
-		s.ServiceName = rapid.Bool().Draw(t, "service name")
 		s.MaxBatchBytes = rapid.OneOf(rapid.IntRange(0, 20_000), rapid.Just(3<<20)).Draw(t, "limit")
 
 		got := map[string][]uint64{}
@@ -126,7 +162,7 @@ func TestModel(t *testing.T) {
 		for _, b := range first {
 			requireConformant(t, b)
 			requireSorted(t, b.Profiles)
-			requireServices(t, b.Profiles, s.ServiceName)
+			requireOneResourceEach(t, b.Profiles)
 			if b.Samples > 1 {
 				require.LessOrEqual(t, encodedSize(t, b.Profiles), s.MaxBatchBytes)
 			}
@@ -136,7 +172,7 @@ func TestModel(t *testing.T) {
 			require.NoError(t, err)
 			read(Batch{Profiles: decoded}, got)
 		}
-		require.Equal(t, oracle(additions, s), sorted(got))
+		require.Equal(t, oracle(owners, additions, s), sorted(got))
 		require.EqualValues(t, len(additions), total)
 		require.Equal(t, total, w.Samples())
 
@@ -153,17 +189,20 @@ func requireEqualBatches(t require.TestingT, a, b []Batch) {
 	}
 }
 
-// requireServices holds the service of each sample against that of its resource.
-func requireServices(t require.TestingT, p pprofile.Profiles, on bool) {
-	r := reader{p.Dictionary()}
+// requireOneResourceEach: a batch has one resource of each group and each other owner, with the
+// attributes of its samples in the order of their keys.
+func requireOneResourceEach(t require.TestingT, p pprofile.Profiles) {
+	r, seen := reader{p.Dictionary()}, map[string]bool{}
 	for _, rp := range p.ResourceProfiles().All() {
-		service, _ := rp.Resource().Attributes().Get(keyService)
+		name, _ := rp.Resource().Attributes().Get("resource")
+		require.False(t, seen[name.Str()], "resource %q", name.Str())
+		seen[name.Str()] = true
 		for _, s := range rp.ScopeProfiles().At(0).Profiles().At(0).Samples().All() {
-			got, there := r.attributes(s.AttributeIndices().AsRaw())[keyService]
-			require.Equal(t, on && service.Str() != "", there)
-			if there {
-				require.Equal(t, service.Str(), got)
+			var keys []string
+			for _, i := range s.AttributeIndices().AsRaw() {
+				keys = append(keys, r.text(r.AttributeTable().At(int(i)).KeyStrindex()))
 			}
+			require.IsIncreasing(t, append([]string{""}, keys...))
 		}
 	}
 }

@@ -14,37 +14,37 @@ import (
 )
 
 // Owner is the source of samples, in general one generation of one process. It
-// becomes one resource. Owners are told apart by their pointer and must not
-// change while a window holds them.
+// becomes one resource, or shares one. Owners are told apart by their pointer and
+// must not change while a window holds them.
 type Owner struct {
-	// Start, PID and Generation order the resources of a window.
+	// Group, Start, PID and Generation order the resources of a window.
 	Start      event.BootTime
 	PID        uint32
 	Generation event.Generation
-	// Attributes are those of the resource, with unique keys.
-	Attributes []Attribute
+	// Group names the resource that the owner shares with all others of its group, which
+	// have the same Attributes; "": it has its own.
+	Group string
+	// Attributes are those of the resource, OnSamples those of each sample, which are
+	// texts and numbers. Keys are unique.
+	Attributes, OnSamples []Attribute
 }
 
-// text returns the value of a text attribute, "" if there is none.
-func (o *Owner) text(key string) string {
-	for _, a := range o.Attributes {
-		if a.key == key && a.kind == ofText {
-			return a.texts[0]
-		}
-	}
-	return ""
+// shares reports whether two owners have one resource.
+func (o *Owner) shares(other *Owner) bool {
+	return o == other || o.Group != "" && o.Group == other.Group
 }
 
 // compareOwners orders resources.
 func compareOwners(a, b *Owner) int {
 	return cmp.Or(
+		cmp.Compare(a.Group, b.Group),
 		cmp.Compare(a.Start, b.Start),
 		cmp.Compare(a.PID, b.PID),
 		cmp.Compare(a.Generation, b.Generation),
 	)
 }
 
-// Attribute is one attribute of a resource.
+// Attribute is one attribute of a resource or a sample.
 type Attribute struct {
 	key    string
 	kind   kind
@@ -59,6 +59,17 @@ const (
 	ofList
 	ofNumber
 )
+
+// Key returns the attribute's name.
+func (a Attribute) Key() string { return a.key }
+
+// Text returns its value, if that is a text.
+func (a Attribute) Text() string {
+	if a.kind != ofText {
+		return ""
+	}
+	return a.texts[0]
+}
 
 // StringAttribute returns an attribute with a string value.
 func StringAttribute(key, value string) Attribute {

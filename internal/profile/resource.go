@@ -28,7 +28,7 @@ func (b *builder) newSample(key sampleKey) pprofile.Sample {
 	s := rp.ScopeProfiles().At(0).Profiles().At(0).Samples().AppendEmpty()
 	s.SetStackIndex(int32(key.stack))
 	s.SetLinkIndex(int32(key.link))
-	for _, i := range key.attributes() {
+	for _, i := range b.dict.ofSet(key.attributes) {
 		s.AttributeIndices().Append(int32(i))
 	}
 	return s

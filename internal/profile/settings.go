@@ -23,8 +23,6 @@ type Settings struct {
 	// Demangle makes the names of functions readable; nil leaves them as they are.
 	// A name that it changes is sent as the function's system name too.
 	Demangle func(symbol string) string
-	// ServiceName repeats the service.name of a resource on its samples.
-	ServiceName bool
 	// ScopeName and ScopeVersion name the instrumentation scope.
 	ScopeName, ScopeVersion string
 }

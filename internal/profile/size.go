@@ -46,8 +46,8 @@ func indicesSize(indices ...uint32) int {
 }
 
 // sampleSize is the length of a sample with n timestamps in its profile.
-func sampleSize(key sampleKey, n int) int {
-	return bytesSize(indexSize(key.stack) + indexSize(key.link) + bytesSize(8*n) + indicesSize(key.attributes()...))
+func (d *dictionary) sampleSize(key sampleKey, n int) int {
+	return bytesSize(indexSize(key.stack) + indexSize(key.link) + bytesSize(8*n) + indicesSize(d.ofSet(key.attributes)...))
 }
 
 // attributeSizes returns the length of a resource attribute in the two forms it
@@ -67,7 +67,7 @@ const referenceSize = 1 + 4
 func valueSizes(a Attribute) sizes {
 	switch a.kind {
 	case ofNumber:
-		n := 1 + varintSize(uint64(a.number))
+		n := intValueSize(a.number)
 		return sizes{n, n}
 	case ofList:
 		var all sizes
@@ -80,6 +80,9 @@ func valueSizes(a Attribute) sizes {
 		return textValueSizes(a.texts[0])
 	}
 }
+
+// intValueSize is the length of a value that is a number; zero is sent, too.
+func intValueSize(n int64) int { return 1 + varintSize(uint64(n)) }
 
 func textValueSizes(t string) sizes {
 	if t == "" {

@@ -5,7 +5,6 @@ package profile
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 )
@@ -17,8 +16,7 @@ type Window struct {
 	oldest, newest event.KTime
 
 	owners  interner[*Owner]
-	threads interner[string]
-	links   interner[event.Link]
+	labels  interner[Labels]
 	stacks  interner[string] // by stack key
 	records interner[record]
 
@@ -36,7 +34,7 @@ type Window struct {
 }
 
 // record is what samples have to have in common to be counted together.
-type record struct{ owner, thread, link, stack uint32 }
+type record struct{ owner, labels, stack uint32 }
 
 // chained is one sample in the chain of its record.
 type chained struct {
@@ -94,36 +92,31 @@ func (w *Window) Oldest() event.KTime {
 }
 
 // Add counts one sample. The stack is ordered innermost first, kernel frames
-// before user frames; thread is the name of the thread, or empty to leave it
-// out; link is zero if there is none. Add keeps neither stack nor thread. A sample outside (start, end] is
+// before user frames; Add does not keep it. A sample outside (start, end] is
 // counted all the same: the profiles are then said to cover more time.
-func (w *Window) Add(owner *Owner, thread string, link event.Link, ktime event.KTime, stack []Frame) {
-	r := w.record(owner, thread, link, stack)
+func (w *Window) Add(owner *Owner, labels Labels, ktime event.KTime, stack []Frame) {
+	r := w.record(owner, labels, stack)
 	w.observe(ktime)
 	w.samples = append(w.samples, chained{ktime: ktime, previous: w.last[r]})
 	w.last[r] = uint32(len(w.samples) - 1)
 }
 
 // record returns the index of the record a sample belongs to.
-func (w *Window) record(owner *Owner, thread string, link event.Link, stack []Frame) uint32 {
+func (w *Window) record(owner *Owner, labels Labels, stack []Frame) uint32 {
 	o, known := w.owners.find(owner)
 	if !known {
 		o = w.owners.add(owner)
 		w.ofOwner = append(w.ofOwner, nil)
 	}
-	t, known := w.threads.find(thread)
-	if !known {
-		t = w.threads.add(strings.Clone(thread))
-	}
+	l, _ := w.labels.intern(labels)
 	w.key = makeStackKey(w.key, stack)
 	s, known := w.stacks.index[string(w.key)] // spelled out: only this form avoids the copy
 	if !known {
 		s = w.stacks.add(string(w.key))
 	}
-	l, _ := w.links.intern(link)
-	r, known := w.records.find(record{o, t, l, s})
+	r, known := w.records.find(record{o, l, s})
 	if !known {
-		r = w.records.add(record{o, t, l, s})
+		r = w.records.add(record{o, l, s})
 		w.ofOwner[o] = append(w.ofOwner[o], r)
 		w.last = append(w.last, none)
 	}

@@ -20,7 +20,7 @@ func TestWindowCounts(t *testing.T) {
 	require.EqualValues(t, 20, w.Oldest(), "nothing is older than the end")
 	require.Zero(t, w.Samples())
 	for _, k := range []event.KTime{15, 12, 18} {
-		w.Add(testOwner(1), "t", event.Link{}, k, nil)
+		w.Add(testOwner(1), thread("t"), k, nil)
 	}
 	require.EqualValues(t, 12, w.Oldest())
 	require.EqualValues(t, 3, w.Samples())
@@ -30,17 +30,16 @@ func TestWindowCounts(t *testing.T) {
 func TestAddKeepsNothing(t *testing.T) {
 	w, owner := NewWindow(windowStart, windowEnd), testOwner(1)
 	stack := []Frame{{Binary: 1, Offset: 2}}
-	w.Add(owner, "a", event.Link{}, windowEnd, stack)
+	w.Add(owner, thread("a"), windowEnd, stack)
 	stack[0].Offset = 4
-	w.Add(owner, "a", event.Link{}, windowEnd, stack)
+	w.Add(owner, thread("a"), windowEnd, stack)
 	require.Equal(t, 2, collect(w, testSettings, fakeResolver{})[0].Profiles.SampleCount())
 }
 
 func TestAddAllocatesNothingForTheKnown(t *testing.T) {
 	w, owner, stack := NewWindow(windowStart, windowEnd), testOwner(1), testStack(1, 100)
-	comm := []byte("main")
 	w.samples = make([]chained, 0, 10_000) // what grows with the number of samples
-	require.Zero(t, testing.AllocsPerRun(1000, func() { w.Add(owner, string(comm), event.Link{}, windowEnd, stack) }))
+	require.Zero(t, testing.AllocsPerRun(1000, func() { w.Add(owner, thread("main"), windowEnd, stack) }))
 }
 
 func TestStackKeysAreInvertible(t *testing.T) {
@@ -80,6 +79,6 @@ func TestDrop(t *testing.T) {
 		for _, b := range collect(w, testSettings, fakeResolver{}) {
 			read(b, got)
 		}
-		require.Equal(t, oracle(left, testSettings), sorted(got))
+		require.Equal(t, oracle(owners, left, testSettings), sorted(got))
 	})
 }

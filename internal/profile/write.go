@@ -37,7 +37,11 @@ func (d *dictionary) writeAttributes(out pprofile.KeyValueAndUnitSlice) {
 			continue // its value is not even an empty string
 		}
 		entry.SetKeyStrindex(int32(a.key))
-		entry.Value().SetStr(a.value)
+		if a.kind == ofNumber {
+			entry.Value().SetInt(a.number)
+		} else {
+			entry.Value().SetStr(a.value)
+		}
 	}
 }
 

@@ -51,7 +51,7 @@ func manyBatches(t *testing.T) (out []pprofile.Profiles) {
 			profile.StringAttribute("process.executable.name", "one-of-many"),
 			profile.StringAttribute("process.executable.path", "/usr/bin/one-of-many"),
 			profile.StringAttribute("container.id", strings.Repeat("0123456789abcdef", 4)),
-		}}, "worker", event.Link{}, event.KTime(i+1), []profile.Frame{{Offset: uint64(i + 1)}})
+		}}, profile.Labels{Thread: event.Comm([]byte("worker\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"))}, event.KTime(i+1), []profile.Frame{{Offset: uint64(i + 1)}})
 	}
 	settings := profile.Settings{Period: time.Second / 19, MaxBatchBytes: 3 << 20, WallOffset: time.Now().UnixNano()}
 	for b := range w.Batches(settings, unnamed{}) {

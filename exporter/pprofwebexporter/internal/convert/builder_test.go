@@ -156,14 +156,15 @@ func TestOnlyResourcesThatAreKeptCount(t *testing.T) {
 	assert.Equal(t, map[string]int64{"b;f": 2}, folded(b.Profile()))
 }
 
-func TestAServiceOfASampleWins(t *testing.T) {
+func TestWhatASampleSaysWins(t *testing.T) {
 	p := profiletest.CPU("a", 1, 1, profiletest.Stack(1, "f"))
 	p.Attributes["service.name"] = "of the resource"
-	p.Samples[0].Attributes = map[string]any{"service.name": "of the sample"}
+	p.Samples[0].Attributes = map[string]any{"service.name": "of the sample", "process.pid": 5}
 
 	got := build(t, cpu, profiletest.Build(p))
 
 	assert.Equal(t, []string{"of the sample"}, got.Sample[0].Label["service"])
+	assert.Equal(t, []int64{5}, got.Sample[0].NumLabel["pid"])
 }
 
 func TestSamplesDoNotShareAttributes(t *testing.T) {

@@ -4,6 +4,7 @@
 package convert
 
 import (
+	"cmp"
 	"encoding/binary"
 	"maps"
 	"slices"
@@ -24,12 +25,11 @@ var resourceLabels = map[string]string{
 	"k8s.pod.name":            "pod",
 }
 
-// sampleLabels are attributes of samples that are called otherwise as labels.
-// All others keep their name.
+// sampleLabels are attributes of samples that are called otherwise as labels, beside
+// those of resources, which samples can have too. All others keep their name.
 var sampleLabels = map[string]string{
-	"service.name": "service",
-	"thread.id":    "thread",
-	"thread.name":  "comm",
+	"thread.id":   "thread",
+	"thread.name": "comm",
 }
 
 // labels are what pprof calls the attributes of a sample.
@@ -100,9 +100,7 @@ func (l labels) with(d pprofile.ProfilesDictionary, attributes pcommon.Int32Slic
 		}
 		a := d.AttributeTable().At(int(i))
 		name := text(d, a.KeyStrindex())
-		if short, ok := sampleLabels[name]; ok {
-			name = short
-		}
+		name = cmp.Or(sampleLabels[name], resourceLabels[name], name)
 		l.set(name, a.Value(), text(d, a.UnitStrindex()))
 	}
 	return l

@@ -101,7 +101,7 @@ func (e *engine) receive(m message) {
 	if m.counters.MappedLost > e.state.counters.MappedLost {
 		e.pipeline.Doubt(e.now())
 	}
-	e.state.counters, e.state.last = m.counters, m.last
+	e.state.counters, e.state.on, e.state.last = m.counters, m.on, m.last
 	if !m.unproven {
 		e.state.until = m.until
 	}

@@ -10,6 +10,8 @@ type Ledger struct {
 	Expected, Unfired, Taken, Filtered, Delivered, InFlight, Late, Completions uint64
 	// Pending are frames that were delivered before what names them had been read.
 	Pending uint64
+	// On: the host is sampled.
+	On bool
 
 	// Unsent are those of Filtered that the sampler dropped as those of unwanted processes.
 	Unsent uint64
@@ -39,6 +41,7 @@ func ReadLedger(r *Receiver) func() Ledger {
 			InFlight:    s.inFlight(),
 			Late:        s.pipeline.Ledger.Late,
 			Completions: s.completions,
+			On:          s.on,
 			Pending:     s.unread,
 			Unsent:      s.counters.Filtered,
 			Lost:        lost(s),

@@ -32,7 +32,15 @@ func TestSamplingByLot(t *testing.T) {
 	began := time.Now()
 	r := startKernel(t, s, sink)
 	ledger := receiver.ReadLedger(r)
-	time.Sleep(6*interval + interval/2)
+	looks, on := 0, 0
+	for time.Since(began) < 6*interval+interval/2 {
+		time.Sleep(20 * time.Millisecond)
+		looks++
+		if ledger().On {
+			on++
+		}
+	}
+	require.InDelta(t, 0.5, float64(on)/float64(looks), 0.25, "of the looks")
 	before := ledger()
 	require.NoError(t, r.Shutdown(t.Context()))
 	took := time.Since(began).Seconds()

@@ -29,6 +29,8 @@ type message struct {
 	completed bool
 	until     event.KTime
 	counters  source.Counters
+	// on: the host is sampled.
+	on bool
 	// last: nothing comes after. unproven: until is just now, programs may still
 	// have been running.
 	last, unproven bool
@@ -175,7 +177,7 @@ func (p *poll) send(m message) {
 
 func (p *poll) complete(until event.KTime) {
 	p.count()
-	m := message{completed: true, until: until, counters: p.counters}
+	m := message{completed: true, until: until, counters: p.counters, on: p.on}
 	p.reconcile(&m)
 	p.send(m)
 }
@@ -227,7 +229,7 @@ func (p *poll) finish() {
 	}
 	p.count()
 	p.out <- message{
-		batch: p.batch, completed: true, last: true, unproven: !proven, until: p.source.Now(), counters: p.counters,
+		batch: p.batch, completed: true, last: true, unproven: !proven, until: p.source.Now(), counters: p.counters, on: p.on,
 	}
 }
 

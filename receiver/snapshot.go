@@ -15,8 +15,10 @@ type snapshot struct {
 	counters source.Counters
 	pipeline pipeline.Stats
 	// until is the watermark.
-	until           event.KTime
-	completions     uint64
+	until       event.KTime
+	completions uint64
+	// on: the host is sampled.
+	on              bool
 	reconciliations [causes]uint64
 	// delivered and lost count samples of windows that were dealt with.
 	delivered uint64

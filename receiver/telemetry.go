@@ -74,7 +74,7 @@ func (t *telemetry) instruments() []metric.Observable {
 		b.ReceiverEbpfProfilerSamplesExpected, b.ReceiverEbpfProfilerSamplesUnfired,
 		b.ReceiverEbpfProfilerSamplesTaken, b.ReceiverEbpfProfilerSamplesFiltered,
 		b.ReceiverEbpfProfilerSamplesLost, b.ReceiverEbpfProfilerSamplesDelivered,
-		b.ReceiverEbpfProfilerSamplesInFlight, b.ReceiverEbpfProfilerStacks, b.ReceiverEbpfProfilerStacksCopied,
+		b.ReceiverEbpfProfilerSamplesInFlight, b.ReceiverEbpfProfilerSampling, b.ReceiverEbpfProfilerStacks, b.ReceiverEbpfProfilerStacksCopied,
 		b.ReceiverEbpfProfilerFramesPending, b.ReceiverEbpfProfilerFramesUnnamed, b.ReceiverEbpfProfilerMappingsUnidentified,
 		b.ReceiverEbpfProfilerMappingsRecorded, b.ReceiverEbpfProfilerMappingsLost,
 		b.ReceiverEbpfProfilerProcesses, b.ReceiverEbpfProfilerEvictions,
@@ -101,6 +101,7 @@ func (t *telemetry) observe(_ context.Context, o metric.Observer) error {
 	t.by(o, b.ReceiverEbpfProfilerSamplesLost, "reason", lost(s))
 	t.total(o, b.ReceiverEbpfProfilerSamplesDelivered, s.delivered)
 	t.total(o, b.ReceiverEbpfProfilerSamplesInFlight, s.inFlight())
+	t.total(o, b.ReceiverEbpfProfilerSampling, number(s.on))
 	t.by(o, b.ReceiverEbpfProfilerStacks, "end", stacks(s))
 	t.total(o, b.ReceiverEbpfProfilerStacksCopied, s.pipeline.Copied)
 	t.total(o, b.ReceiverEbpfProfilerFramesUnnamed, s.unnamed)
@@ -132,6 +133,13 @@ func (t *telemetry) observe(_ context.Context, o metric.Observer) error {
 	lag := time.Duration(t.now() - s.until)
 	o.ObserveFloat64(b.ReceiverEbpfProfilerWatermarkLag, lag.Seconds(), t.own)
 	return nil
+}
+
+func number(is bool) uint64 {
+	if is {
+		return 1
+	}
+	return 0
 }
 
 // values maps the value of a metric's attribute to a count.

@@ -55,6 +55,7 @@ type TelemetryBuilder struct {
 	ReceiverEbpfProfilerSamplesLost               metric.Int64ObservableCounter
 	ReceiverEbpfProfilerSamplesTaken              metric.Int64ObservableCounter
 	ReceiverEbpfProfilerSamplesUnfired            metric.Int64ObservableCounter
+	ReceiverEbpfProfilerSampling                  metric.Int64ObservableGauge
 	ReceiverEbpfProfilerServiceVariablesMalformed metric.Int64ObservableCounter
 	ReceiverEbpfProfilerStacks                    metric.Int64ObservableCounter
 	ReceiverEbpfProfilerStacksCopied              metric.Int64ObservableCounter
@@ -454,6 +455,21 @@ func (builder *TelemetryBuilder) RegisterReceiverEbpfProfilerSamplesUnfiredCallb
 	return nil
 }
 
+// RegisterReceiverEbpfProfilerSamplingCallback sets callback for observable ReceiverEbpfProfilerSampling metric.
+func (builder *TelemetryBuilder) RegisterReceiverEbpfProfilerSamplingCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ReceiverEbpfProfilerSampling, obs: o})
+		return nil
+	}, builder.ReceiverEbpfProfilerSampling)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 // RegisterReceiverEbpfProfilerServiceVariablesMalformedCallback sets callback for observable ReceiverEbpfProfilerServiceVariablesMalformed metric.
 func (builder *TelemetryBuilder) RegisterReceiverEbpfProfilerServiceVariablesMalformedCallback(cb metric.Int64Callback) error {
 	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
@@ -819,6 +835,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_receiver_ebpf_profiler_samples_unfired",
 		metric.WithDescription("Samples due for which the kernel never ran the sampler. [Development]"),
 		metric.WithUnit("{sample}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverEbpfProfilerSampling, err = builder.meter.Int64ObservableGauge(
+		"otelcol_receiver_ebpf_profiler_sampling",
+		metric.WithDescription("Whether the host is sampled, 1, or not, 0, as probabilistic sampling has drawn. [Development]"),
+		metric.WithUnit("1"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverEbpfProfilerServiceVariablesMalformed, err = builder.meter.Int64ObservableCounter(

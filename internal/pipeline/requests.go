@@ -34,7 +34,7 @@ func (p *Pipeline) Loaded(a FileAnswer) {
 }
 
 // UnitRequests returns up to n requests for debug information; each gets one UnitsRead.
-func (p *Pipeline) UnitRequests(n int) []UnitRequest { return p.code.unitRequests(n) }
+func (p *Pipeline) UnitRequests(n int) []UnitRequest { return p.code.units.requests(n) }
 
 // UnitsRead takes what the debug information of a file says.
 func (p *Pipeline) UnitsRead(a UnitAnswer) { p.code.unitsRead(a) }

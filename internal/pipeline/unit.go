@@ -4,6 +4,8 @@
 package pipeline
 
 import (
+	"slices"
+
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/symbol"
 )
@@ -47,11 +49,15 @@ const (
 	index
 )
 
-// units are those that were asked for.
+// units are those that were asked for. Each request opens a file and unpacks what of it is
+// compressed, so a window asks twice at most: for what it meets first, and when it ends.
 type units struct {
 	wanted map[part]struct{}
-	queue  []UnitRequest
-	stats  DebugUnits
+	// queue has what can be asked for now, and what waits for the end of the window as
+	// its file is one of asked.
+	queue []UnitRequest
+	asked map[event.FileID]struct{}
+	stats DebugUnits
 }
 
 // DebugUnits counts units of debug information, and indices that could not be had.
@@ -61,7 +67,9 @@ type DebugUnits struct {
 	Read, Failed, Unreachable uint64
 }
 
-func newUnits() units { return units{wanted: map[part]struct{}{}} }
+func newUnits() units {
+	return units{wanted: map[part]struct{}{}, asked: map[event.FileID]struct{}{}}
+}
 
 // unit returns a unit of a file, or nil.
 func (c *code) unit(id event.FileID, n uint32) *symbol.Unit {
@@ -122,12 +130,26 @@ func (c *code) wantUnit(m *mapped, x *symbol.Index, n uint32) {
 	c.units.queue = append(c.units.queue, r)
 }
 
-func (c *code) unitRequests(n int) []UnitRequest {
-	n = min(n, len(c.units.queue))
-	out := c.units.queue[:n:n]
-	c.units.queue = c.units.queue[n:]
+// requests returns up to n requests that need not wait.
+func (u *units) requests(n int) (out []UnitRequest) {
+	u.queue = slices.DeleteFunc(u.queue, func(r UnitRequest) bool {
+		_, waits := u.asked[r.ID]
+		if (waits && r.Index != nil) || len(out) >= n {
+			return false
+		}
+		out = append(out, r)
+		return true
+	})
+	for _, r := range out {
+		if r.Index != nil {
+			u.asked[r.ID] = struct{}{}
+		}
+	}
 	return out
 }
+
+// window ends one.
+func (u *units) window() { clear(u.asked) }
 
 // unitsRead takes an answer. What could not be read is kept as nothing, so that it is not
 // asked for again.

@@ -6,6 +6,7 @@ package pipeline
 import (
 	"bytes"
 	"debug/elf"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -239,4 +240,35 @@ func TestIndexOfAFileThatIsGone(t *testing.T) {
 	p.Complete(3200 * ms)
 	require.Empty(t, p.UnitRequests(9), "it stays damaged")
 	require.Equal(t, DebugUnits{Failed: 1, Unreachable: 1}, p.Stats().DebugUnits)
+}
+
+// A window reads a file once when it meets units of it, and once when it ends.
+func TestUnitsOfAFileAreReadTogether(t *testing.T) {
+	c := newCode(1 << 20)
+	x := &symbol.Index{}
+	file := func(id string) *mapped { return &mapped{Mapping: &event.Mapping{End: 1, Path: id, BuildID: id}} }
+	a, b := file("a"), file("b")
+	asked := func(n int) (out []string) {
+		for _, r := range c.units.requests(n) {
+			out = append(out, fmt.Sprint(r.ID.BuildID, r.Numbers))
+		}
+		return out
+	}
+	c.wantUnit(a, x, 1)
+	c.wantUnit(a, x, 2)
+	require.Equal(t, []string{"a[1 2]"}, asked(9))
+	c.wantUnit(a, x, 3)
+	c.wantUnit(b, x, 1)
+	c.wantUnit(a, x, 4)
+	c.wantUnit(a, x, 2) // on its way
+	c.wantIndex(a)
+	require.Equal(t, []string{"b[1]"}, asked(1))
+	require.Equal(t, []string{"a[]"}, asked(9))
+	require.Empty(t, asked(9))
+	c.units.window()
+	require.Equal(t, []string{"a[3 4]"}, asked(9), "the window has ended")
+	for i := range uint32(maxUnitsOfRequest + 1) {
+		c.wantUnit(b, x, 10+i)
+	}
+	require.Len(t, asked(9), 2, "each of a bounded size")
 }

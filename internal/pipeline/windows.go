@@ -47,6 +47,7 @@ func (p *Pipeline) closeWindow(closed []*Window, end event.KTime) []*Window {
 	p.look(end)
 	p.ending, p.window.kernelCode = p.window, p.kernel.made
 	p.walk.window()
+	p.code.units.window()
 	p.window = newWindow(p.settings.Placement, p.code, p.jit, end, p.endOf(end))
 	if len(p.copies.waiting)+len(p.code.wanted)+len(p.code.units.wanted)+len(p.ending.undecided) > 0 {
 		return closed

@@ -10,7 +10,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/elffile"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/pipeline"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/preflight"
@@ -172,9 +171,7 @@ func (r procReader) threadContext(request pipeline.ThreadContextRequest) pipelin
 	answer.StartTick = startTick
 	if err == nil {
 		defer memory.Close()
-		answer.Place, _ = request.Variable.Locate(request.Bias, request.Musl, func(b []byte, address uint64) error {
-			return elffile.ReadFull(memory, b, int64(address))
-		})
+		answer.Place, _ = request.Variable.Locate(request.Bias, request.Musl, memory.Read)
 	}
 	answer.To = preflight.Now()
 	return answer

@@ -21,23 +21,15 @@ import (
 // Read reads what /proc shows of a process. The error is ErrGone, wrapped, when
 // it is no more. With another error, such as for lack of capabilities, Process
 // holds what could be read.
-func (r *Reader) Read(pid uint32) (Process, error) {
-	var p Process
+func (r *Reader) Read(pid uint32) (p Process, err error) {
 	p.From = now()
-	h, err := r.open(pid)
-	if err != nil {
-		return Process{}, fmt.Errorf("process %d: %w", pid, err)
-	}
-	defer h.close()
-	buf := r.buffers.Get().(*[bufSize]byte)
-	defer r.buffers.Put(buf)
-	err = p.read(h, r.given, buf[:])
+	p.StartTick, err = r.look(pid, func(h handle, s stat, buf []byte) error {
+		p.ParentPID = s.parent
+		return p.read(h, s, r.given, buf)
+	})
 	p.To = now()
 	if errors.Is(err, ErrGone) {
-		return Process{}, fmt.Errorf("process %d: %w", pid, err)
-	}
-	if err != nil {
-		err = fmt.Errorf("process %d: %w", pid, err)
+		return Process{}, err
 	}
 	return p, err
 }
@@ -51,20 +43,10 @@ func now() event.KTime {
 	return event.KTime(t.Nano())
 }
 
-func (p *Process) read(h handle, given Given, buf []byte) error {
-	s, err := h.stat(buf)
-	if errors.Is(err, ErrGone) {
-		return err
-	}
-	p.StartTick, p.ParentPID = s.startTick, s.parent
-	err = errors.Join(err, p.readCgroup(h, buf))
+func (p *Process) read(h handle, s stat, given Given, buf []byte) error {
+	err := p.readCgroup(h, buf)
 	if s.left {
-		thread, ok := h.thread()
-		if !ok {
-			return err // a zombie
-		}
-		defer thread.close()
-		h = thread
+		return err // a zombie
 	}
 	return errors.Join(err, p.readExecutable(h, buf), p.readArgs(h, given),
 		p.readEnvironment(h, given), p.readMappings(h, buf))
@@ -127,7 +109,7 @@ func (p *Process) readEnvironment(h handle, given Given) error {
 // given reads up to n bytes of a file that shows memory of the process. Its pages are
 // faulted in, but none that the process can withhold: only anonymous ones (FOLL_ANON,
 // environ_read and get_mm_cmdline, fs/proc/base.c, v5.10 to v6.18), and not through
-// userfaultfd, see file.ReadAt. What is missing ends the file.
+// userfaultfd, see Memory. What is missing ends the file.
 func (h handle) given(name string, n int64) ([]byte, error) {
 	f, err := h.file(name)
 	if err != nil {

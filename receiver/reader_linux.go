@@ -73,8 +73,8 @@ func (r procReader) process(request process.Request) process.Answer {
 
 // group that is gone or may not be read is left to its processes.
 func (r procReader) group(id event.CgroupID) pipeline.Group {
-	path, container, _ := r.proc.Group(id)
-	return pipeline.Group{Path: path, Container: container}
+	path, container, err := r.proc.Group(id)
+	return pipeline.Group{Path: path, Container: container, Told: err == nil}
 }
 
 func (r procReader) user(name string) (uint32, error) { return r.proc.User(name) }

@@ -107,9 +107,9 @@ func (p *Process) readEnvironment(h handle, given Given) error {
 }
 
 // given reads up to n bytes of a file that shows memory of the process. Its pages are
-// faulted in, but none that the process can withhold: only anonymous ones (FOLL_ANON,
-// environ_read and get_mm_cmdline, fs/proc/base.c, v5.10 to v6.18), and not through
-// userfaultfd, see Memory. What is missing ends the file.
+// faulted in, but none that is waited for: only anonymous ones (FOLL_ANON, environ_read and
+// get_mm_cmdline, fs/proc/base.c, v5.10 to v6.18), and not through userfaultfd, see Memory.
+// What is missing ends the file.
 func (h handle) given(name string, n int64) ([]byte, error) {
 	f, err := h.file(name)
 	if err != nil {

@@ -67,7 +67,7 @@ func withhold() error {
 // A process whose environment is missing, and which never answers the faults of it, is read
 // at once, without what is missing. (Of what lies before the kernel shows nothing that it
 // read in the same call.)
-func TestAProcessCannotWithholdItsEnvironment(t *testing.T) {
+func TestNoMissingPageHoldsReadsUp(t *testing.T) {
 	roottest.Need(t)
 	cmd := exec.Command("/proc/self/exe", "an argument")
 	cmd.Env = []string{childVariable + "=" + withholds, "LONG=" + strings.Repeat("x", 100<<10), "LAST=2"}

@@ -241,7 +241,8 @@ func TestValidateFilter(t *testing.T) {
 		{"relative", `filter::exclude::1: executable: "sh" matches no path, want a pattern that begins with / or **`, FilterConfig{Exclude: []FilterRule{{PID: 1}, {Executable: "sh"}}}},
 		{"pattern", `filter::include::0: comm: "[a" is no pattern, want pairs of [] and {}, and \ before them where they are meant`, FilterConfig{Include: []FilterRule{{Comm: "[a"}}}},
 		{"long", `filter::include::0: comm: "sixteen-letters!" matches no process, want at most 15 bytes, which is what the kernel keeps`, FilterConfig{Include: []FilterRule{{Comm: "sixteen-letters!"}}}},
-		{"container", `filter::include::0: container: "web" is no container ID, want its first 12 to 64 digits, 0-9 and a-f`, FilterConfig{Include: []FilterRule{{Container: "web"}}}},
+		{"machine", "", FilterConfig{Include: []FilterRule{{Container: "web"}}}},
+		{"container", `filter::include::0: container: "web*" is no container, want a name of letters, digits, dots, - and _, or an ID or its first digits, at least 12`, FilterConfig{Include: []FilterRule{{Container: "web*"}}}},
 		{"pid", "filter::include::0: pid: 4194305 is out of range, want 0 to 4194304", FilterConfig{Include: []FilterRule{{PID: 4194305}}}},
 		{"user", "filter::include::0: user: 4294967295 is out of range, want a name or a number from 0 to 4294967294", FilterConfig{Include: []FilterRule{{User: "4294967295"}}}},
 	} {

@@ -36,7 +36,7 @@ type FilterRule struct {
 	Executable string `mapstructure:"executable"`
 	Comm       string `mapstructure:"comm"`
 	Cgroup     string `mapstructure:"cgroup"`
-	// Container is an ID or how it begins.
+	// Container is an ID, or how it begins, or a name.
 	Container string `mapstructure:"container"`
 	PID       int    `mapstructure:"pid"`
 	// User is a name or a number.

@@ -10,7 +10,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/elffile"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/pipeline"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/preflight"
@@ -74,8 +73,8 @@ func (r procReader) process(request process.Request) process.Answer {
 
 // group that is gone or may not be read is left to its processes.
 func (r procReader) group(id event.CgroupID) pipeline.Group {
-	path, container, _ := r.proc.Group(id)
-	return pipeline.Group{Path: path, Container: container}
+	path, container, err := r.proc.Group(id)
+	return pipeline.Group{Path: path, Container: container, Told: err == nil}
 }
 
 func (r procReader) user(name string) (uint32, error) { return r.proc.User(name) }
@@ -172,9 +171,7 @@ func (r procReader) threadContext(request pipeline.ThreadContextRequest) pipelin
 	answer.StartTick = startTick
 	if err == nil {
 		defer memory.Close()
-		answer.Place, _ = request.Variable.Locate(request.Bias, request.Musl, func(b []byte, address uint64) error {
-			return elffile.ReadFull(memory, b, int64(address))
-		})
+		answer.Place, _ = request.Variable.Locate(request.Bias, request.Musl, memory.Read)
 	}
 	answer.To = preflight.Now()
 	return answer

@@ -80,7 +80,7 @@ func (r *Receiver) Start(_ context.Context, host component.Host) (err error) {
 
 // pipeline returns a pipeline that knows the processes that exist.
 func (r *Receiver) pipeline(run *run) (*pipeline.Pipeline, error) {
-	source, groupsTell := run.source, run.reader.tellsContainers()
+	source := run.source
 	now := source.Now()
 	p := pipeline.New(pipeline.Settings{
 		Start:          now,
@@ -90,10 +90,9 @@ func (r *Receiver) pipeline(run *run) (*pipeline.Pipeline, error) {
 		Placement:      r.settings.Placement,
 		Filter:         run.rules,
 		MinAge:         r.settings.Filter.MinAge,
-		GroupsTell:     groupsTell,
 		MaxHoldBytes:   r.settings.holdBytes(),
 		MaxProcesses:   r.settings.MaxProcesses,
-		ReadAll:        r.settings.CommandArgs || len(r.settings.Variables) > 0 || r.settings.ServiceVariables || !groupsTell,
+		ReadAll:        r.settings.CommandArgs || len(r.settings.Variables) > 0 || r.settings.ServiceVariables || !run.reader.tellsContainers(),
 		Contexts:       r.settings.ProcessContext,
 		MaxSymbolBytes: r.settings.SymbolCacheSize,
 		Inline:         r.settings.Names.Native && r.settings.Names.Inline,

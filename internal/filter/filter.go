@@ -23,7 +23,8 @@ type Rule struct {
 	// Executable, Comm and Cgroup are patterns: * is any text without a slash, ** as an
 	// element of a path any path, ? one letter, [ab] one of these, {a,b} either.
 	Executable, Comm, Cgroup string
-	// Container is how the container's ID begins.
+	// Container is the container's ID, or how it begins if these are at least minContainer
+	// digits.
 	Container string
 	PID       *uint32
 	User      *uint32
@@ -94,9 +95,14 @@ func (r *Rule) matches(p *Process) Verdict {
 	}
 	v = min(v, match(r.Comm, p.Comm), match(r.Executable, p.Executable), match(r.Cgroup, p.Cgroup))
 	if r.Container != "" {
-		v = min(v, p.Container.is(func(id string) bool { return strings.HasPrefix(id, r.Container) }))
+		v = min(v, p.Container.is(r.isContainer))
 	}
 	return v
+}
+
+func (r *Rule) isContainer(id string) bool {
+	digits := strings.Trim(r.Container, "0123456789abcdef") == ""
+	return id == r.Container || digits && len(r.Container) >= minContainer && strings.HasPrefix(id, r.Container)
 }
 
 func match(pattern string, t Text) Verdict {
@@ -115,7 +121,7 @@ func (t Text) is(what func(string) bool) Verdict {
 
 const (
 	minContainer = 12 // what tools show of an ID
-	maxContainer = 64
+	maxContainer = 64 // digits of an ID, letters of a host, which is the name of a machine
 	maxComm      = 15
 )
 
@@ -140,8 +146,13 @@ func (r *Rule) Check() error {
 	if len(r.Comm) > maxComm && !strings.ContainsAny(r.Comm, `*[{\`) {
 		errs = append(errs, fmt.Errorf("comm: %q matches no process, want at most %d bytes, which is what the kernel keeps", r.Comm, maxComm))
 	}
-	if n := len(r.Container); n > 0 && (n < minContainer || n > maxContainer || strings.Trim(r.Container, "0123456789abcdef") != "") {
-		errs = append(errs, fmt.Errorf("container: %q is no container ID, want its first %d to %d digits, 0-9 and a-f", r.Container, minContainer, maxContainer))
+	if len(r.Container) > maxContainer || strings.ContainsFunc(r.Container, notOfName) {
+		errs = append(errs, fmt.Errorf("container: %q is no container, want a name of letters, digits, dots, - and _, or an ID or its first digits, at least %d", r.Container, minContainer))
 	}
 	return errors.Join(errs...)
+}
+
+// notOfName reports letters that no machine has in its name.
+func notOfName(c rune) bool {
+	return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("-_.", c)
 }

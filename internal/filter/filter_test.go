@@ -40,6 +40,7 @@ func TestARuleMatches(t *testing.T) {
 		{Rule{Container: id[:12]}, In},
 		{Rule{Container: id}, In},
 		{Rule{Container: id[1:13]}, Out},
+		{Rule{Container: id[:11]}, Out},
 		{Rule{PID: number(7)}, In},
 		{Rule{PID: number(8)}, Out},
 		{Rule{User: number(33)}, In},
@@ -49,6 +50,29 @@ func TestARuleMatches(t *testing.T) {
 	} {
 		require.Equal(t, tt.want, Rules{Include: []Rule{tt.rule}}.Judge(&nginx), "%+v", tt.rule)
 		require.Equal(t, In-tt.want, Rules{Exclude: []Rule{tt.rule}}.Judge(&nginx), "%+v", tt.rule)
+	}
+}
+
+// systemd-nspawn gives containers names, of which the begin is another's.
+func TestAContainerIsNamed(t *testing.T) {
+	for _, tt := range []struct {
+		rule, container string
+		want            Verdict
+	}{
+		{"web-1.example", "web-1.example", In},
+		{"web", "web-1.example", Out},
+		{"db", "db", In},
+		{"db", "db2", Out},
+		{"db", "", Out},
+		{"deadbeefcafe", "deadbeefcafe", In},
+	} {
+		rule := Rule{Container: tt.rule}
+		require.NoError(t, rule.Check())
+		p := Process{Container: Known(tt.container)}
+		require.Equal(t, tt.want, Rules{Include: []Rule{rule}}.Judge(&p), "%+v", tt)
+	}
+	for _, name := range []string{"a b", "/web", "web*", "web_\xff", strings.Repeat("x", 65)} {
+		require.ErrorContains(t, (&Rule{Container: name}).Check(), "no container", name)
 	}
 }
 

@@ -56,7 +56,7 @@ var clocks = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "T
 // concurrent lists who may start goroutines, with all packages below them:
 // receiver owns the pipeline's, the others are edges and tools.
 var concurrent = []string{
-	"receiver", "internal/source", "internal/sourcetest", "internal/procfs", "cmd", "test", exporters,
+	"receiver", "internal/source", "internal/sourcetest", "cmd", "test", exporters,
 }
 
 // exporters are modules of their own, under the same rules.

@@ -845,7 +845,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ReceiverEbpfProfilerServiceVariablesMalformed, err = builder.meter.Int64ObservableCounter(
 		"otelcol_receiver_ebpf_profiler_service_variables_malformed",
-		metric.WithDescription("Environment variables OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES of which nothing was taken because they are malformed or too long, and environments that could not be read within 0.1 s. [Development]"),
+		metric.WithDescription("Environment variables OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES of which nothing was taken because they are malformed or too long. [Development]"),
 		metric.WithUnit("{variable}"),
 	)
 	errs = errors.Join(errs, err)

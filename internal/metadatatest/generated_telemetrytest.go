@@ -464,7 +464,7 @@ func AssertEqualReceiverEbpfProfilerSampling(t *testing.T, tt *componenttest.Tel
 func AssertEqualReceiverEbpfProfilerServiceVariablesMalformed(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_receiver_ebpf_profiler_service_variables_malformed",
-		Description: "Environment variables OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES of which nothing was taken because they are malformed or too long, and environments that could not be read within 0.1 s. [Development]",
+		Description: "Environment variables OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES of which nothing was taken because they are malformed or too long. [Development]",
 		Unit:        "{variable}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,

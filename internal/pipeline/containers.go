@@ -15,6 +15,8 @@ type Group struct {
 	Path string
 	// Container is the ID of the container that it is of; "": of none, or not known.
 	Container string
+	// Told: all hierarchies were asked, so without Container it is of none.
+	Told bool
 }
 
 // containers knows which container a control group is of.

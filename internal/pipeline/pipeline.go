@@ -36,8 +36,6 @@ type Settings struct {
 	// window begins.
 	Filter filter.Rules
 	MinAge time.Duration
-	// GroupsTell: control groups tell the containers of all processes.
-	GroupsTell bool
 	// MaxHoldBytes bounds the samples that wait for their completion.
 	MaxHoldBytes int
 	// MaxProcesses bounds the process table.

@@ -15,10 +15,8 @@ import (
 // attributed, and stays in or out; one of which too little is known is judged again until
 // its window is handed out, and is in that window or not as a whole.
 type selection struct {
-	rules  filter.Rules
-	minAge event.KTime
-	// groupsTell: control groups tell the containers of all processes.
-	groupsTell bool
+	rules      filter.Rules
+	minAge     event.KTime
 	groups     *containers
 	candidates map[*process.Life]*candidate
 	// rejected and over are what the sampler is to be told: whose samples it can drop,
@@ -46,7 +44,6 @@ func newSelection(s Settings, groups *containers) *selection {
 	return &selection{
 		rules:      s.Filter,
 		minAge:     event.KTime(s.MinAge),
-		groupsTell: s.GroupsTell,
 		groups:     groups,
 		candidates: map[*process.Life]*candidate{},
 	}
@@ -123,11 +120,11 @@ func (s *selection) describe(c *candidate) *filter.Process {
 	switch {
 	case group.Path != "":
 		p.Cgroup = filter.Known(group.Path)
-	case image != nil && image.Cgroup != "":
+	case image != nil: // "": there is no hierarchy of version 2
 		p.Cgroup = filter.Known(image.Cgroup)
 	}
 	switch {
-	case group.Container != "" || group.Path != "" && s.groupsTell:
+	case group.Container != "" || group.Told:
 		p.Container = filter.Known(group.Container)
 	case image != nil:
 		p.Container = filter.Known(image.ContainerID)

@@ -20,7 +20,7 @@ import (
 func filtering(rules filter.Rules, age time.Duration) *Pipeline {
 	return New(Settings{
 		Start: start, Interval: time.Second, MaxHoldBytes: 1 << 20, MaxProcesses: 3, MaxSymbolBytes: 1 << 20,
-		Filter: rules, MinAge: age, GroupsTell: true,
+		Filter: rules, MinAge: age,
 	})
 }
 
@@ -249,6 +249,52 @@ func TestAWindowHasAllSamplesOfALifeOrNone(t *testing.T) {
 		check(p.Flush(now + 1000*ms))
 		requireLedger(t, p)
 	})
+}
+
+// Only a group that was asked for everywhere says that it is of no container, and only
+// /proc that there is no hierarchy of version 2.
+func TestWhatGroupsSayOfALife(t *testing.T) {
+	for name, tt := range map[string]struct {
+		rule      filter.Rule
+		group     Group
+		image     *process.Image
+		in        bool
+		undecided uint64
+	}{
+		"of no container":        {rule: filter.Rule{Container: "c"}, group: Group{Path: "/", Told: true}, in: true},
+		"of none in version 1":   {rule: filter.Rule{Container: "c"}, group: Group{Told: true}, in: true},
+		"of a container":         {rule: filter.Rule{Container: "c"}, group: Group{Container: "c"}},
+		"not told":               {rule: filter.Rule{Container: "c"}, group: Group{Path: "/"}, undecided: 1},
+		"not told but by /proc":  {rule: filter.Rule{Container: "c"}, group: Group{Path: "/"}, image: &process.Image{}, in: true},
+		"a path":                 {rule: filter.Rule{Cgroup: "/in"}, group: Group{Path: "/in", Told: true}},
+		"no path":                {rule: filter.Rule{Cgroup: "/in"}, group: Group{Told: true}, undecided: 1},
+		"no path in /proc":       {rule: filter.Rule{Cgroup: "/in"}, group: Group{Told: true}, image: &process.Image{}, in: true},
+		"no path but by /proc":   {rule: filter.Rule{Cgroup: "/in"}, image: &process.Image{Cgroup: "/in"}},
+		"a path, /proc says not": {rule: filter.Rule{Cgroup: "/in"}, group: Group{Path: "/in"}, image: &process.Image{Cgroup: "/x"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := New(Settings{
+				Start: start, Interval: time.Second, MaxHoldBytes: 1 << 20, MaxProcesses: 3, MaxSymbolBytes: 1 << 20,
+				Filter: filter.Rules{Exclude: []filter.Rule{tt.rule}}, ReadAll: true,
+			})
+			group := event.CgroupID{Unified: 5}
+			p.Batch(&event.Batch{
+				Lifecycle: []event.Lifecycle{fork(1050*ms, 7, group, 'a')}, Samples: []event.Sample{sample(1100*ms, 7)},
+			})
+			p.Complete(1150 * ms)
+			p.GroupFound(group, tt.group)
+			if tt.image != nil {
+				for _, r := range p.Requests(9) {
+					p.Answer(process.Answer{Request: r, From: 1160 * ms, To: 1170 * ms, Image: tt.image})
+				}
+			}
+			p.Complete(1200 * ms)
+			closed := p.Flush(1300 * ms)
+			require.Equal(t, tt.in, len(closed) == 1)
+			require.Equal(t, tt.undecided, p.Stats().Ledger.Undecided)
+			requireLedger(t, p)
+		})
+	}
 }
 
 // Of who is gone before it is judged the sampler is not told: nothing would end that.

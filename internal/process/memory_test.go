@@ -85,10 +85,10 @@ func TestThePathIsThatOfTheMapping(t *testing.T) {
 	round(tab, 20*us, fork(10*us, a, no, 0), event.Lifecycle{Kind: event.Exec, KTime: 11 * us, Proc: a, Generation: 1})
 	tab.Attribute(hit(13*us, a, 1))
 	require.Len(t, tab.Requests(9), 1)
-	tab.Answer(saw(21*us, 22*us, a, 1, "/root/bin/x"))
+	tab.Answer(saw(21*us, 22*us, a, 1, "/jail/bin/x"))
 	round(tab, 30*us)
 	l := tab.Attribute(hit(25*us, a, 1))
-	require.Equal(t, "/root/bin/x", l.Image().Executable)
+	require.Equal(t, "/jail/bin/x", l.Image().Executable)
 	require.Equal(t, "/bin/x", l.Executable())
 }
 

@@ -42,63 +42,74 @@ const contextTries = 3
 // then. The error is one of the above, service.ErrMalformed, ErrGone, wrapped, or that of a
 // system call.
 func (r *Reader) Context(pid uint32, known uint64) (c Context, err error) {
-	h, err := r.open(pid)
-	if err != nil {
-		return c, err
-	}
-	defer h.close()
-	buf := r.buffers.Get().(*[bufSize]byte)
-	defer r.buffers.Put(buf)
-	s, err := h.stat(buf[:])
-	if err != nil {
-		return c, err
-	}
-	c.StartTick = s.startTick
-	if s.left {
-		thread, ok := h.thread()
-		if !ok {
-			return c, ErrNoContext // a zombie
+	c.StartTick, err = r.look(pid, func(h handle, s stat, buf []byte) error {
+		if s.left {
+			return ErrNoContext // a zombie
 		}
-		defer thread.close()
-		h = thread
-	}
-	err = h.readContext(&c, r.memfd, known, buf[:])
+		return h.readContext(&c, r.memfd, known, buf)
+	})
 	return c, err
 }
 
+// maxContexts bounds the mappings of a process that are looked into. There should be one; a
+// process that left another behind has it at any address.
+const maxContexts = 4
+
+// readContext takes the first context that is none but in name. Only mappings that no file
+// system of others stands behind are looked into.
 func (h handle) readContext(c *Context, memfd string, known uint64, buf []byte) error {
-	places, err := h.contexts(memfd, buf)
-	switch {
-	case err != nil:
-		return err
-	case len(places) == 0:
-		return ErrNoContext
-	}
-	mem, err := h.file("mem")
+	f, err := h.file("maps")
 	if err != nil {
-		return fmt.Errorf("mem: %w", hint(err))
+		return fmt.Errorf("maps: %w", hint(err))
 	}
-	defer mem.close()
-	// There should be one; a process that left another behind has it at any address.
-	for _, at := range places {
-		var payload []byte
-		c.Published, payload, err = readPublished(mem, at, known, buf, func(start, end uint64) bool {
-			ok, ferr := h.harmless(memfd, start, end, buf)
-			return ferr == nil && ok
-		})
-		if err == nil {
-			c.Service, err = service.FromContext(payload)
+	defer f.close()
+	payload, lines := buf[:service.MaxPayload], buf[service.MaxPayload:]
+	outcome, looks := ErrNoContext, 0
+	_, err = eachMapping(f, lines, func(m mapLine) bool {
+		if !m.isContext(memfd) {
+			return true
 		}
-		if !errors.Is(err, service.ErrMalformed) {
-			return err
-		}
+		outcome = h.readContextIn(m, c, known, payload)
+		looks++
+		return looks < maxContexts && errors.Is(outcome, service.ErrMalformed)
+	})
+	if err != nil {
+		return fmt.Errorf("maps: %w", hint(err))
+	}
+	return outcome
+}
+
+func (h handle) readContextIn(m mapLine, c *Context, known uint64, buf []byte) error {
+	memory, err := h.memory()
+	if err != nil {
+		return err
+	}
+	defer memory.Close()
+	var payload []byte
+	c.Published, payload, err = readPublished(memory.content, m.start, known, buf, func(head service.Header) error {
+		return memory.check(m, head)
+	})
+	if err == nil {
+		c.Service, err = service.FromContext(payload)
+	}
+	return err
+}
+
+// check allows a payload in the mapping of its header, or else where it is anonymous.
+func (m Memory) check(own mapLine, head service.Header) error {
+	if own.start <= head.Payload && head.Payload+uint64(head.Size) <= own.end {
+		return nil
+	}
+	ok, err := m.anonymous(head.Payload, uint64(head.Size))
+	if err == nil && !ok {
+		err = service.ErrMalformed
 	}
 	return err
 }
 
 // readPublished follows the reading protocol of OTEP 4719: what was read is whole if it was
 // published before, and at the same time after.
-func readPublished(mem io.ReaderAt, at, known uint64, buf []byte, harmless func(start, end uint64) bool) (uint64, []byte, error) {
+func readPublished(mem io.ReaderAt, at, known uint64, buf []byte, check func(service.Header) error) (uint64, []byte, error) {
 	var head [service.HeaderSize]byte
 	for try := range contextTries {
 		if try > 0 {
@@ -112,8 +123,9 @@ func readPublished(mem io.ReaderAt, at, known uint64, buf []byte, harmless func(
 			continue
 		case before.Published == known:
 			return known, nil, ErrUnchanged
-		case !harmless(before.Payload, before.Payload+uint64(before.Size)):
-			return 0, nil, service.ErrMalformed
+		}
+		if err := check(before); err != nil {
+			return 0, nil, err
 		}
 		payload := buf[:before.Size]
 		_, rerr := mem.ReadAt(payload, int64(before.Payload))
@@ -136,50 +148,6 @@ func readHeader(mem io.ReaderAt, at uint64, buf []byte) (service.Header, error) 
 	return service.ParseHeader(buf)
 }
 
-// contexts are where mappings begin that are named like process contexts.
-func (h handle) contexts(memfd string, buf []byte) (at []uint64, err error) {
-	err = h.eachRange(buf, func(r mapRange) {
-		if len(at) < maxContexts && r.isContext(memfd) {
-			at = append(at, r.start)
-		}
-	})
-	return at, err
-}
-
-// maxContexts bounds the mappings of a process that are looked into.
-const maxContexts = 4
-
-// harmless reports whether all of a range is memory that nobody's file system stands
-// behind: to read a page of which may take as long as that pleases.
-func (h handle) harmless(memfd string, start, end uint64, buf []byte) (bool, error) {
-	at := start
-	err := h.eachRange(buf, func(r mapRange) {
-		if r.start <= at && at < r.end && r.harmless(memfd) {
-			at = r.end
-		}
-	})
-	return at >= end, err
-}
-
-func (h handle) eachRange(buf []byte, take func(mapRange)) error {
-	f, err := h.file("maps")
-	if err != nil {
-		return fmt.Errorf("maps: %w", hint(err))
-	}
-	defer f.close()
-	_, err = eachLine(f, buf, func(line []byte) error {
-		r, err := parseMapRange(line)
-		if err == nil {
-			take(r)
-		}
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("maps: %w", hint(err))
-	}
-	return nil
-}
-
 // memfdDevice is the device, as maps shows it, of the file system of memfd_create and of
 // shared anonymous memory, which no path leads to. "" if there is none.
 func memfdDevice() string {
@@ -193,19 +161,4 @@ func memfdDevice() string {
 		return ""
 	}
 	return fmt.Sprintf("%02x:%02x", unix.Major(s.Dev), unix.Minor(s.Dev))
-}
-
-// ReadAt implements io.ReaderAt for the memory of a process. It reads all or fails: with
-// /proc/PID/mem, unlike process_vm_readv, faults do not wait for who handles them in user
-// space (get_user_pages_remote without locked, mm/gup.c, v6.12).
-func (f file) ReadAt(b []byte, at int64) (int, error) {
-	var n int
-	err := retry(func() (err error) {
-		n, err = unix.Pread(int(f), b, at)
-		return err
-	})
-	if err == nil && n < len(b) {
-		err = io.ErrUnexpectedEOF
-	}
-	return max(n, 0), gone(err)
 }

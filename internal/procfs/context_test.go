@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -18,7 +19,7 @@ import (
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/service"
 )
 
-func TestParseMapRange(t *testing.T) {
+func TestMappingsOfContexts(t *testing.T) {
 	const memfd = "00:01"
 	for line, want := range map[string]struct{ context, harmless bool }{
 		"7f00-7f01 rw-p 00000000 00:00 0                          [anon:OTEL_CTX]":            {true, true},
@@ -26,6 +27,7 @@ func TestParseMapRange(t *testing.T) {
 		"7f00-7f01 rw-p 00000000 00:01 12                         /memfd:OTEL_CTX (deleted)":  {true, true},
 		"7f00-7f01 rw-p 00000000 00:01 12                         /memfd:OTEL_CTX":            {true, true},
 		"7f00-7f01 rw-p 00000000 00:35 12                         /memfd:OTEL_CTX (deleted)":  {false, false},
+		"7f00-7f01 rw-p 00000000 00:35 0                          /memfd:OTEL_CTX (deleted)":  {false, false},
 		"7f00-7f01 rw-p 00000000 00:01 12                         /memfd:OTEL_CTX2 (deleted)": {false, true},
 		"7f00-7f01 rw-p 00000000 00:00 0                          [anon:OTEL_CTX2]":           {false, true},
 		"7f00-7f01 rw-p 00000000 00:00 0 ":                                                    {false, true},
@@ -33,26 +35,26 @@ func TestParseMapRange(t *testing.T) {
 		"7f00-7f01 r-xp 00000000 08:01 12                         /usr/bin/OTEL_CTX":          {false, false},
 		"7f00-7f01 r-xp 00000000 08:01 12                         /a file with  spaces ":      {false, false},
 	} {
-		r, err := parseMapRange([]byte(line))
+		m, err := parseMapLine([]byte(line))
 		require.NoError(t, err, line)
-		require.EqualValues(t, 0x7f00, r.start)
-		require.EqualValues(t, 0x7f01, r.end)
-		require.Equal(t, want.context, r.isContext(memfd), line)
-		require.Equal(t, want.harmless, r.harmless(memfd), line)
-		require.False(t, r.isContext("") && !r.anonymous, "without memfd nothing is of its device")
+		require.EqualValues(t, 0x7f00, m.start)
+		require.EqualValues(t, 0x7f01, m.end)
+		require.Equal(t, want.context, m.isContext(memfd), line)
+		require.Equal(t, want.harmless, m.harmless(memfd), line)
+		require.Equal(t, want.context && string(m.device) == "00:00", m.isContext(""), "without memfd nothing is of its device")
 	}
-	for _, line := range []string{"", "x", "7f00", "7f00-", "7f00-7eff rw-p 0 0 0 x", "7f00-7f01 rw-p"} {
-		_, err := parseMapRange([]byte(line))
+	for _, line := range []string{"", "x", "7f00", "7f00-", "7f00-7eff rw-p 0 0:0 0 x", "7f00-7f01 rw-p", "7f00-7f01 rw 0 0:0 0", "7f00-7f01 rw-p 0  0"} {
+		_, err := parseMapLine([]byte(line))
 		require.ErrorIs(t, err, errMaps, line)
 	}
 }
 
-func FuzzParseMapRange(f *testing.F) {
+func FuzzParseMapLine(f *testing.F) {
 	f.Add([]byte("7f00-7f01 rw-p 00000000 00:00 0 [anon:OTEL_CTX]"))
 	f.Fuzz(func(t *testing.T, line []byte) {
-		if r, err := parseMapRange(line); err == nil {
-			require.LessOrEqual(t, r.start, r.end)
-			_ = r.isContext("00:01")
+		if m, err := parseMapLine(line); err == nil {
+			require.LessOrEqual(t, m.start, m.end)
+			_ = m.isContext("00:01")
 		}
 	})
 }
@@ -101,7 +103,7 @@ func TestReadPublished(t *testing.T) {
 	}{
 		"as published":          {want: "first", reads: 3},
 		"unchanged":             {known: 1, err: ErrUnchanged, reads: 1},
-		"harmful":               {harmful: true, err: service.ErrMalformed, reads: 1},
+		"harmful":               {harmful: true, err: errNotAnonymous, reads: 1},
 		"changed after header":  {act: once(2, func(m *memory) { m.publish(2, "second", 512) }), want: "second", reads: 6},
 		"changed after payload": {act: once(3, func(m *memory) { m.publish(2, "second", 512) }), want: "second", reads: 6},
 		"being changed":         {act: once(1, func(m *memory) { m.publish(0, "", 512) }), err: ErrTorn, reads: 3},
@@ -115,8 +117,13 @@ func TestReadPublished(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := &memory{bytes: make([]byte, 1024), act: test.act}
 			m.publish(1, "first", 512)
-			harmless := func(start, end uint64) bool { return !test.harmful && end >= start }
-			_, payload, err := readPublished(m, contextAt, test.known, make([]byte, bufSize), harmless)
+			check := func(service.Header) error {
+				if test.harmful {
+					return errNotAnonymous
+				}
+				return nil
+			}
+			_, payload, err := readPublished(m, contextAt, test.known, make([]byte, bufSize), check)
 			require.ErrorIs(t, err, test.err)
 			if test.err == nil {
 				require.Equal(t, test.want, string(payload))
@@ -135,48 +142,72 @@ func once(read int, act func(m *memory)) func(m *memory) {
 	}
 }
 
-// A file anywhere may be named like what memfd_create makes; it is of another device.
-func TestOnlyMemoryIsAContext(t *testing.T) {
-	fd, err := openat(unix.AT_FDCWD, "/proc/self", unix.O_PATH|unix.O_DIRECTORY)
+// ownContexts are the mappings of this process that are contexts by their names.
+func ownContexts(t *testing.T) (at []uint64, found map[string]uint64) {
+	t.Helper()
+	text, err := os.Open("/proc/self/maps")
 	require.NoError(t, err)
-	h := handle(fd)
-	defer h.close()
-	buf := make([]byte, bufSize)
+	defer text.Close()
 	memfd := memfdDevice()
 	require.NotEmpty(t, memfd)
-	at, err := h.contexts(memfd, buf)
+	found = map[string]uint64{}
+	_, err = eachMapping(text, make([]byte, bufSize), func(m mapLine) bool {
+		if m.isContext(memfd) {
+			at = append(at, m.start)
+		}
+		found[string(m.name)] = m.start
+		return true
+	})
 	require.NoError(t, err)
-	require.Empty(t, at)
+	return at, found
+}
 
+// A file anywhere may be named like what memfd_create makes; it is of another device.
+func TestOnlyMemoryIsAContext(t *testing.T) {
+	at, _ := ownContexts(t)
+	require.Empty(t, at)
 	own, err := unix.MemfdCreate(service.ContextName, unix.MFD_CLOEXEC)
 	require.NoError(t, err)
 	defer unix.Close(own)
-	file, err := os.CreateTemp(t.TempDir(), "memfd:OTEL_CTX")
+	require.NoError(t, unix.Ftruncate(own, 4096))
+	path := filepath.Join(t.TempDir(), "memfd:OTEL_CTX")
+	require.NoError(t, os.WriteFile(path, make([]byte, 4096), 0o600))
+	file, err := os.Open(path)
 	require.NoError(t, err)
 	defer file.Close()
-	require.NoError(t, file.Truncate(4096))
-	require.NoError(t, unix.Ftruncate(own, 4096))
-	var start [2]uint64
-	for i, fd := range []int{own, int(file.Fd())} {
+	for _, fd := range []int{own, int(file.Fd())} {
 		b, err := unix.Mmap(fd, 0, 4096, unix.PROT_READ, unix.MAP_SHARED)
 		require.NoError(t, err)
 		defer func() { require.NoError(t, unix.Munmap(b)) }()
-		err = h.eachRange(buf, func(r mapRange) {
-			if strings.Contains(string(r.name), "memfd:OTEL_CTX") && r.start != start[0] {
-				start[i] = r.start
-			}
-		})
-		require.NoError(t, err)
 	}
-	at, err = h.contexts(memfd, buf)
+	at, found := ownContexts(t)
+	require.Contains(t, found, path)
+	require.Equal(t, []uint64{found["/memfd:OTEL_CTX (deleted)"]}, at)
+}
+
+// A payload may lie beside its header. Elsewhere, what cannot be told of it is not its fault.
+func TestWherePayloadsMayLie(t *testing.T) {
+	own, head := mapLine{start: 0x7000, end: 0x8000}, service.Header{Payload: 0x7ff0, Size: 16}
+	unreadable := Memory{pages: -1}
+	require.NoError(t, unreadable.check(own, head))
+	head.Size++
+	require.ErrorIs(t, unreadable.check(own, head), unix.EBADF)
+	require.NotErrorIs(t, unreadable.check(own, head), service.ErrMalformed)
+
+	m, _, err := newReader(t).OpenMemory(uint32(os.Getpid()))
 	require.NoError(t, err)
-	require.Equal(t, start[:1], at)
-	ok, err := h.harmless(memfd, start[0], start[0]+4096, buf)
+	defer m.Close()
+	require.ErrorIs(t, m.check(own, head), service.ErrMalformed, "nothing is there")
+}
+
+// The mappings behind the one that is read are not looked at.
+func TestAContextIsReadAsSoonAsItIsFound(t *testing.T) {
+	text := "7f00-7f01 rw-p 00000000 00:00 0 [anon:OTEL_CTX]\nbroken\n"
+	var at []uint64
+	_, err := eachMapping(strings.NewReader(text), make([]byte, 200), func(m mapLine) bool {
+		at = append(at, m.start)
+		return false
+	})
 	require.NoError(t, err)
-	require.True(t, ok)
-	for _, r := range [][2]uint64{{start[1], start[1] + 1}, {0x10000, 0x10001}, {1 << 63, 1<<63 + 1}} {
-		ok, err = h.harmless(memfd, r[0], r[1], buf)
-		require.NoError(t, err)
-		require.False(t, ok)
-	}
+	require.Equal(t, []uint64{0x7f00}, at)
 }

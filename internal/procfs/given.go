@@ -53,20 +53,19 @@ func parseArgs(b []byte) (args []string) {
 // counts, as it does for getenv. What does not fit into the limit is left out and counted;
 // what has no NUL behind it is not one.
 func findVariables(environ []byte, names []string) (found map[string]string, left int) {
-	room := maxVariablesBytes
-	for len(found) < len(names) {
+	room, missing := maxVariablesBytes, slices.Clone(names)
+	for len(missing) > 0 {
 		entry, rest, ok := bytes.Cut(environ, []byte{0})
 		if !ok {
 			break
 		}
 		environ = rest
 		name, value, ok := bytes.Cut(entry, []byte{'='})
-		if !ok || !slices.Contains(names, string(name)) {
+		i := slices.Index(missing, string(name))
+		if !ok || i < 0 {
 			continue
 		}
-		if _, again := found[string(name)]; again {
-			continue
-		}
+		missing = slices.Delete(missing, i, i+1)
 		if len(entry) > room {
 			left++
 			continue

@@ -54,11 +54,18 @@ func TestFindVariables(t *testing.T) {
 			"A=" + long[:5000] + "\x00B=" + long[:5000] + "\x00C=3\x00", []string{"A", "B", "C"},
 			map[string]string{"A": long[:5000], "C": "3"},
 		},
+		"the first counts, too long": {"A=" + long + "\x00A=1\x00B=2\x00", []string{"A", "B"}, map[string]string{"B": "2"}},
+		"the first counts, left out": {
+			"A=" + long[:5000] + "\x00B=" + long[:5000] + "\x00B=3\x00C=4\x00", []string{"A", "B", "C"},
+			map[string]string{"A": long[:5000], "C": "4"},
+		},
 		"long others": {long + long + "\x00A=1\x00", []string{"A"}, map[string]string{"A": "1"}},
 	} {
 		found, _ := findVariables([]byte(tt.file), tt.names)
 		require.Equal(t, tt.want, found, name)
 	}
+	_, left := findVariables([]byte("A="+long+"\x00A="+long+"\x00B="+long+"\x00"), []string{"A", "B", "C"})
+	require.Equal(t, 2, left, "each variable is counted once")
 }
 
 func FuzzFindVariables(f *testing.F) {

@@ -115,18 +115,18 @@ func (r *Reader) TellsContainers() bool {
 	return r.groups.unified.opens()
 }
 
-// Group returns the path of a control group below the root of its hierarchy, and the ID
-// of the innermost container that it is of, "" if of none. No process of it need exist,
-// but the group must. It needs CAP_DAC_READ_SEARCH. As in /proc, the hierarchy of version 2
-// is asked first: if it has the group, the path is the one there, and the other is asked only
-// for a container.
+// Group returns the path of a control group in the hierarchy of version 2, "" if it is not
+// there, and the ID of the innermost container that it is of, "" if of none, by either
+// hierarchy. No process of it need exist, but the group must. It needs CAP_DAC_READ_SEARCH.
+// With an error that is what could be found: it may be of a container.
 func (r *Reader) Group(id event.CgroupID) (path, container string, err error) {
-	at, err := r.find(id)
-	at.close()
-	return at.path, at.container, err
+	unified, legacy, err := r.find(id)
+	unified.close()
+	legacy.close()
+	return unified.path, cmp.Or(unified.container, legacy.container), err
 }
 
-var errNoHierarchy = errors.New("no hierarchy is mounted that has the control group")
+var errNoHierarchy = errors.New("no hierarchy of control groups is mounted")
 
 // place is a group in a hierarchy, and its directory; -1 if there is none.
 type place struct {
@@ -136,37 +136,20 @@ type place struct {
 
 var nowhere = place{hierarchy: -1}
 
-func (r *Reader) find(id event.CgroupID) (place, error) {
-	found, errs := nowhere, []error{}
-	for _, g := range []struct {
-		hierarchy
-		id uint64
-	}{{r.groups.unified, id.Unified}, {r.groups.legacy, id.Legacy}} {
-		if g.hierarchy < 0 || g.id == 0 {
-			continue
-		}
-		at, err := r.findIn(g.hierarchy, g.id)
-		if at.container != "" || found.hierarchy < 0 {
-			at.path = cmp.Or(found.path, at.path)
-			found, at = at, found
-		}
-		at.close()
-		if found.container != "" {
-			return found, nil
-		}
-		errs = append(errs, err)
+// find looks a group up in the hierarchies that there are.
+func (r *Reader) find(id event.CgroupID) (unified, legacy place, err error) {
+	if r.groups.unified < 0 && r.groups.legacy < 0 {
+		return nowhere, nowhere, errNoHierarchy
 	}
-	if len(errs) == 0 {
-		return nowhere, errNoHierarchy
-	}
-	if err := errors.Join(errs...); err != nil {
-		found.close()
-		return nowhere, err
-	}
-	return found, nil
+	unified, unifiedErr := r.findIn(r.groups.unified, id.Unified)
+	legacy, legacyErr := r.findIn(r.groups.legacy, id.Legacy)
+	return unified, legacy, errors.Join(unifiedErr, legacyErr)
 }
 
 func (r *Reader) findIn(h hierarchy, id uint64) (place, error) {
+	if h < 0 {
+		return nowhere, nil
+	}
 	fd, err := h.open(id)
 	if err != nil {
 		return nowhere, fmt.Errorf("control group %d: %w", id, err)
@@ -187,13 +170,21 @@ const maxMembers = 16
 // Members are some processes of the container that a control group is of, which see the
 // same files. None if it is of no container.
 func (r *Reader) Members(id event.CgroupID) []uint32 {
-	at, err := r.find(id)
-	defer at.close()
-	if err != nil || at.container == "" {
-		return nil
+	unified, legacy, _ := r.find(id)
+	defer unified.close()
+	defer legacy.close()
+	switch {
+	case unified.container != "":
+		return unified.members()
+	case legacy.container != "":
+		return legacy.members()
 	}
+	return nil
+}
+
+func (p place) members() []uint32 {
 	var buf [maxMembers * len("4194304\n")]byte
-	text, err := handle(at.hierarchy).head("cgroup.procs", buf[:])
+	text, err := handle(p.hierarchy).head("cgroup.procs", buf[:])
 	if err != nil {
 		return nil
 	}

@@ -34,7 +34,7 @@ func hierarchies(t *testing.T, r *Reader) map[string]func(uint64) event.CgroupID
 	t.Helper()
 	out := map[string]func(uint64) event.CgroupID{}
 	for h, id := range map[hierarchy]func(uint64) event.CgroupID{
-		r.groups.unified: func(n uint64) event.CgroupID { return event.CgroupID{Unified: n} },
+		r.groups.unified: func(n uint64) event.CgroupID { return event.CgroupID{Unified: n, Legacy: 1} },
 		r.groups.legacy:  func(n uint64) event.CgroupID { return event.CgroupID{Unified: 1, Legacy: n} },
 	} {
 		if h < 0 {
@@ -69,10 +69,13 @@ func TestContainerOfAGroup(t *testing.T) {
 		} {
 			at, found, err := r.Group(of(group(t, tt.path)))
 			require.NoError(t, err)
-			if of(1).Legacy == 0 {
+			switch {
+			case of(2).Unified == 2:
 				require.Equal(t, strings.TrimPrefix(tt.path, root), at)
-			} else if r.groups.unified >= 0 {
+			case r.groups.unified >= 0:
 				require.Equal(t, "/", at, "the path of version 2")
+			default:
+				require.Empty(t, at, "the path of version 2")
 			}
 			require.Equal(t, tt.want, found, tt.path)
 		}
@@ -87,10 +90,44 @@ func TestContainerOfAGroup(t *testing.T) {
 		require.ErrorIs(t, err, unix.ESTALE)
 		_, _, err = r.Group(of(1 << 60))
 		require.ErrorIs(t, err, unix.ESTALE)
-		at, found, err := r.Group(of(1))
+		_, found, err := r.Group(of(1))
 		require.NoError(t, err)
-		require.Equal(t, "/", at)
 		require.Empty(t, found, "the root")
+	}
+}
+
+// What is in one hierarchy counts also where the other has, or tells, nothing.
+func TestAGroupOfOneHierarchy(t *testing.T) {
+	roottest.Need(t)
+	r := newReader(t)
+	if r.groups.unified < 0 || r.groups.legacy < 0 {
+		t.Skip("this host has no two hierarchies")
+	}
+	id := strings.Repeat("e", 64)
+	made := map[hierarchy]uint64{}
+	for _, h := range []hierarchy{r.groups.unified, r.groups.legacy} {
+		root, err := r.pathOf(int(h))
+		require.NoError(t, err)
+		made[h] = group(t, filepath.Join(root, "docker-"+id+".scope"))
+	}
+	const root, none = 1, 1 << 60
+	for _, tt := range []struct {
+		id        event.CgroupID
+		path      string
+		container string
+		err       error
+	}{
+		{event.CgroupID{Unified: made[r.groups.unified], Legacy: none}, "/docker-" + id + ".scope", id, unix.ESTALE},
+		{event.CgroupID{Unified: made[r.groups.unified], Legacy: root}, "/docker-" + id + ".scope", id, nil},
+		{event.CgroupID{Unified: root, Legacy: none}, "/", "", unix.ESTALE},
+		{event.CgroupID{Unified: root, Legacy: made[r.groups.legacy]}, "/", id, nil},
+		{event.CgroupID{Unified: none, Legacy: made[r.groups.legacy]}, "", id, unix.ESTALE},
+		{event.CgroupID{Unified: none, Legacy: none}, "", "", unix.ESTALE},
+	} {
+		path, container, err := r.Group(tt.id)
+		require.ErrorIs(t, err, tt.err)
+		require.Equal(t, tt.path, path)
+		require.Equal(t, tt.container, container)
 	}
 }
 

@@ -7,6 +7,7 @@ package procfs
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -24,6 +25,35 @@ type handle int
 func (r *Reader) open(pid uint32) (handle, error) {
 	fd, err := openat(r.proc, strconv.FormatUint(uint64(pid), 10), unix.O_PATH|unix.O_DIRECTORY)
 	return handle(fd), gone(err)
+}
+
+// look opens a process and calls do with what stat tells and a handle that shows its memory:
+// if the main thread has ended, that of another. stat.left: none is left. The error names
+// the process.
+func (r *Reader) look(pid uint32, do func(h handle, s stat, buf []byte) error) (startTick uint64, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("process %d: %w", pid, err)
+		}
+	}()
+	h, err := r.open(pid)
+	if err != nil {
+		return 0, err
+	}
+	defer h.close()
+	buf := r.buffers.Get().(*[bufSize]byte)
+	defer r.buffers.Put(buf)
+	s, err := h.stat(buf[:])
+	if err != nil {
+		return 0, err
+	}
+	if s.left {
+		if thread, ok := h.thread(); ok {
+			defer thread.close()
+			h, s.left = thread, false
+		}
+	}
+	return s.startTick, do(h, s, buf[:])
 }
 
 func (h handle) close() { unix.Close(int(h)) }
@@ -103,6 +133,19 @@ func (f file) Read(b []byte) (int, error) {
 		return 0, io.EOF
 	}
 	return n, nil
+}
+
+// ReadAt implements io.ReaderAt. It reads all or fails.
+func (f file) ReadAt(b []byte, at int64) (int, error) {
+	var n int
+	err := retry(func() (err error) {
+		n, err = unix.Pread(int(f), b, at)
+		return err
+	})
+	if err == nil && n < len(b) {
+		err = io.ErrUnexpectedEOF
+	}
+	return max(n, 0), gone(err)
 }
 
 func openat(dir int, name string, flags int) (fd int, err error) {

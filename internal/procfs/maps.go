@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strconv"
 )
 
 const (
@@ -22,40 +23,38 @@ const (
 
 var errMaps = errors.New("maps is not understood")
 
-// mapLine is an executable mapping as a line of /proc/PID/maps has it.
+// mapLine is a line of /proc/PID/maps. Its bytes are valid as long as take of eachMapping
+// has it.
 type mapLine struct {
 	start, end, offset, inode uint64
-	path                      string
+	executable                bool
+	device, name              []byte
 }
 
-// parseMapLine reads a line "start-end perms offset major:minor inode path"
-// (fs/proc/task_mmu.c, show_map_vma, v6.12) without its end. Lines of mappings
-// that are not executable are not kept, which is most of them.
-func parseMapLine(b []byte) (m mapLine, keep bool, err error) {
-	var n int
-	if m.start, n = parseHex(b); n == 0 || n == len(b) || b[n] != '-' {
-		return m, false, errMaps
+// parseMapLine reads a line "start-end perms offset major:minor inode name" without its end
+// (fs/proc/task_mmu.c, show_map_vma, v6.12).
+func parseMapLine(b []byte) (m mapLine, err error) {
+	var fields [5][]byte
+	for i := range fields {
+		fields[i], b, _ = bytes.Cut(b, []byte(" "))
 	}
-	b = b[n+1:]
-	if m.end, n = parseHex(b); n == 0 || len(b) < n+6 || b[n] != ' ' || b[n+5] != ' ' || m.end < m.start {
-		return m, false, errMaps
+	start, end, _ := bytes.Cut(fields[0], []byte("-"))
+	perms := fields[1]
+	m.device, m.name = fields[3], bytes.TrimLeft(b, " ")
+	for _, number := range []struct {
+		text []byte
+		base int
+		to   *uint64
+	}{{start, 16, &m.start}, {end, 16, &m.end}, {fields[2], 16, &m.offset}, {fields[4], 10, &m.inode}} {
+		if *number.to, err = strconv.ParseUint(string(number.text), number.base, 64); err != nil {
+			return m, errMaps
+		}
 	}
-	if b[n+3] != 'x' {
-		return m, false, nil
+	if m.end < m.start || len(perms) != 4 || len(m.device) == 0 {
+		return m, errMaps
 	}
-	b = b[n+6:]
-	if m.offset, n = parseHex(b); n == 0 || n == len(b) || b[n] != ' ' {
-		return m, false, errMaps
-	}
-	_, b, ok := bytes.Cut(b[n+1:], []byte(" ")) // the device, which no stat need agree with
-	if !ok {
-		return m, false, errMaps
-	}
-	if m.inode, n = parseDecimal(b); n == 0 {
-		return m, false, errMaps
-	}
-	m.path = mappedPath(bytes.TrimLeft(b[n:], " "))
-	return m, true, nil
+	m.executable = perms[2] == 'x'
+	return m, nil
 }
 
 // mappedPath undoes what the kernel does to a path: it appends " (deleted)" when
@@ -70,72 +69,51 @@ func mappedPath(b []byte) string {
 	return string(b)
 }
 
-// mapRange is a mapping of any kind, as far as process contexts are concerned. The bytes
-// are valid as long as the line.
-type mapRange struct {
-	start, end uint64
-	device     []byte
-	anonymous  bool
-	name       []byte
-}
-
-func parseMapRange(b []byte) (r mapRange, err error) {
-	var n int
-	if r.start, n = parseHex(b); n == 0 || n == len(b) || b[n] != '-' {
-		return r, errMaps
-	}
-	b = b[n+1:]
-	r.end, _ = parseHex(b)
-	fields := bytes.SplitN(b, []byte(" "), 6) // end perms offset device inode name
-	if len(fields) < 5 || r.end < r.start {
-		return r, errMaps
-	}
-	r.device, r.anonymous = fields[3], string(fields[4]) == "0"
-	if len(fields) == 6 {
-		r.name = bytes.TrimLeft(fields[5], " ")
-	}
-	return r, nil
-}
-
 // harmless reports whether no file system of others stands behind the mapping: it is
-// anonymous or of the device of memfd_create.
-func (r *mapRange) harmless(memfd string) bool { return r.anonymous || string(r.device) == memfd }
+// anonymous or of the device of memfd_create. (FUSE may show any number of an inode.)
+func (m *mapLine) harmless(memfd string) bool {
+	return string(m.device) == "00:00" || string(m.device) == memfd
+}
 
 // isContext reports whether the mapping is named like a process context, with memfd_create
 // or PR_SET_VMA_ANON_NAME (fs/proc/task_mmu.c, get_vma_name, v6.12). Files may have any
 // name, too.
-func (r *mapRange) isContext(memfd string) bool {
-	switch string(bytes.TrimSuffix(r.name, []byte(" (deleted)"))) {
+func (m *mapLine) isContext(memfd string) bool {
+	switch string(bytes.TrimSuffix(m.name, []byte(" (deleted)"))) {
 	case "[anon:OTEL_CTX]", "[anon_shmem:OTEL_CTX]", "/memfd:OTEL_CTX":
-		return r.harmless(memfd)
+		return m.harmless(memfd)
 	}
 	return false
 }
 
-// readMaps reads a maps file. It keeps up to limit executable mappings and counts the
-// others.
-func readMaps(r io.Reader, buf []byte, limit int) (lines []mapLine, truncated int, err error) {
-	more, err := eachLine(r, buf, func(line []byte) error {
-		m, keep, err := parseMapLine(line)
-		switch {
-		case err != nil:
-			return err
-		case keep && len(lines) < limit:
-			lines = append(lines, m)
-		case keep:
-			truncated++
-		}
-		return nil
-	})
-	if more {
-		truncated++ // at least one
-	}
-	return lines, truncated, err
+// executable is an executable mapping.
+type executable struct {
+	start, end, offset, inode uint64
+	path                      string
 }
 
-// eachLine reads a maps file through buf, which holds several of the longest possible
-// lines. more: it is longer than what is read.
-func eachLine(r io.Reader, buf []byte, take func(line []byte) error) (more bool, err error) {
+// readMaps reads a maps file. It keeps up to limit executable mappings and counts the
+// others.
+func readMaps(r io.Reader, buf []byte, limit int) (kept []executable, truncated int, err error) {
+	cut, err := eachMapping(r, buf, func(m mapLine) bool {
+		switch {
+		case !m.executable:
+		case len(kept) < limit:
+			kept = append(kept, executable{m.start, m.end, m.offset, m.inode, mappedPath(m.name)})
+		default:
+			truncated++
+		}
+		return true
+	})
+	if cut {
+		truncated++ // at least one
+	}
+	return kept, truncated, err
+}
+
+// eachMapping reads a maps file, as long as take wants more, through buf, which holds the
+// longest possible line. cut: it is longer than what is read.
+func eachMapping(r io.Reader, buf []byte, take func(mapLine) (more bool)) (cut bool, err error) {
 	filled, total := 0, 0
 	for {
 		n, rerr := r.Read(buf[filled:])
@@ -146,7 +124,8 @@ func eachLine(r io.Reader, buf []byte, take func(line []byte) error) (more bool,
 			if end < 0 {
 				break
 			}
-			if err := take(buf[used : used+end]); err != nil {
+			m, err := parseMapLine(buf[used : used+end])
+			if err != nil || !take(m) {
 				return false, err
 			}
 			used += end + 1
@@ -163,34 +142,4 @@ func eachLine(r io.Reader, buf []byte, take func(line []byte) error) (more bool,
 			return true, nil
 		}
 	}
-}
-
-func parseHex(b []byte) (v uint64, n int) {
-	for n < len(b) && n < 16 {
-		c := b[n]
-		switch {
-		case c >= '0' && c <= '9':
-			c -= '0'
-		case c >= 'a' && c <= 'f':
-			c -= 'a' - 10
-		default:
-			return v, n
-		}
-		v = v<<4 | uint64(c)
-		n++
-	}
-	return v, n
-}
-
-// parseDecimal reads digits, none if the number does not fit.
-func parseDecimal(b []byte) (v uint64, n int) {
-	for n < len(b) && b[n] >= '0' && b[n] <= '9' {
-		d := uint64(b[n] - '0')
-		if v > (1<<64-1-d)/10 {
-			return 0, 0
-		}
-		v = v*10 + d
-		n++
-	}
-	return v, n
 }

@@ -95,7 +95,7 @@ func TestParseCgroup(t *testing.T) {
 
 func TestReadMaps(t *testing.T) {
 	text := fixture(t, "maps", "mixed")
-	want := []mapLine{
+	want := []executable{
 		{0x400000, 0x452000, 0, 173521, "/usr/bin/dbus-daemon"},
 		{0x35b1800000, 0x35b1820000, 0x1000, 135522, "/opt/my program/lib x.so"},
 		{0x35b1a21000, 0x35b1a22000, 0, 0, ""},

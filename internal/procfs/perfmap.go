@@ -20,23 +20,14 @@ import (
 // also returns the process's start in ticks of 10 ms. The error is ErrGone, wrapped,
 // when the process is no more, and ErrReplaced if the list is another's: written by
 // another user, or before the process began.
-func (r *Reader) OpenPerfMap(pid uint32) (_ *os.File, startTick uint64, err error) {
-	h, err := r.open(pid)
-	if err != nil {
-		return nil, 0, fmt.Errorf("process %d: %w", pid, err)
-	}
-	defer h.close()
-	buf := r.buffers.Get().(*[bufSize]byte)
-	defer r.buffers.Put(buf)
-	s, err := h.stat(buf[:])
-	if err != nil {
-		return nil, 0, fmt.Errorf("process %d: %w", pid, err)
-	}
-	f, err := r.openPerfMap(h, s, buf[:])
-	if err != nil {
-		return nil, s.startTick, fmt.Errorf("process %d: map of code made at run time: %w", pid, err)
-	}
-	return f, s.startTick, nil
+func (r *Reader) OpenPerfMap(pid uint32) (f *os.File, startTick uint64, err error) {
+	startTick, err = r.look(pid, func(h handle, s stat, buf []byte) (err error) {
+		if f, err = r.openPerfMap(h, s, buf); err != nil {
+			return fmt.Errorf("map of code made at run time: %w", err)
+		}
+		return nil
+	})
+	return f, startTick, err
 }
 
 func (r *Reader) openPerfMap(h handle, s stat, buf []byte) (*os.File, error) {
@@ -94,7 +85,7 @@ type status struct {
 var errStatus = errors.New("status is not understood")
 
 // parseStatus reads lines such as "Uid:\t0\t0\t0\t0", real, effective, saved and file
-// system, and "NSpid:\t42\t1", outermost first (fs/proc/array.c, v6.12).
+// system, and "NStgid:\t42\t1", outermost first, which threads show too (fs/proc/array.c, v6.12).
 func parseStatus(b []byte) (s status, err error) {
 	found := 0
 	for line := range bytes.Lines(b) {
@@ -105,7 +96,7 @@ func parseStatus(b []byte) (s status, err error) {
 		case string(key) == "Uid" && len(fields) == 4:
 			n, err = strconv.ParseUint(string(fields[1]), 10, 32)
 			s.uid = uint32(n)
-		case string(key) == "NSpid" && len(fields) > 0:
+		case string(key) == "NStgid" && len(fields) > 0:
 			n, err = strconv.ParseUint(string(fields[len(fields)-1]), 10, 32)
 			s.pid = uint32(n)
 		default:

@@ -58,10 +58,10 @@ func TestOpenPerfMap(t *testing.T) {
 }
 
 func TestParseStatus(t *testing.T) {
-	s, err := parseStatus([]byte("Name:\tx\nUid:\t1\t2\t3\t4\nNSpid:\t4711\t12\t1\n"))
+	s, err := parseStatus([]byte("Name:\tx\nUid:\t1\t2\t3\t4\nNStgid:\t4711\t12\t1\n"))
 	require.NoError(t, err)
 	require.Equal(t, status{pid: 1, uid: 2}, s)
-	for _, text := range []string{"", "Uid:\t1\t2\t3\t4\n", "NSpid:\t1\n", "Uid:\t1\tx\t3\t4\nNSpid:\t1\n", "Uid:\t1\t2\t3\t4\nNSpid:\t99999999999\n"} {
+	for _, text := range []string{"", "Uid:\t1\t2\t3\t4\n", "NStgid:\t1\n", "Uid:\t1\tx\t3\t4\nNStgid:\t1\n", "Uid:\t1\t2\t3\t4\nNStgid:\t99999999999\n"} {
 		_, err := parseStatus([]byte(text))
 		require.ErrorIs(t, err, errStatus, "%q", text)
 	}

@@ -38,7 +38,7 @@ type Process struct {
 	CommandArgs []string
 	Environment map[string]string
 	// Service is what the environment says of it. Malformed counts the variables of which
-	// nothing was taken, and an environment that could not be read.
+	// nothing was taken.
 	Service   service.Service
 	Malformed int
 	// Mappings are the executable ones, ascending.

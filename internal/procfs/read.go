@@ -8,6 +8,7 @@ package procfs
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"strings"
 
@@ -20,23 +21,15 @@ import (
 // Read reads what /proc shows of a process. The error is ErrGone, wrapped, when
 // it is no more. With another error, such as for lack of capabilities, Process
 // holds what could be read.
-func (r *Reader) Read(pid uint32) (Process, error) {
-	var p Process
+func (r *Reader) Read(pid uint32) (p Process, err error) {
 	p.From = now()
-	h, err := r.open(pid)
-	if err != nil {
-		return Process{}, fmt.Errorf("process %d: %w", pid, err)
-	}
-	defer h.close()
-	buf := r.buffers.Get().(*[bufSize]byte)
-	defer r.buffers.Put(buf)
-	err = p.read(h, r.given, r.reads, buf[:])
+	p.StartTick, err = r.look(pid, func(h handle, s stat, buf []byte) error {
+		p.ParentPID = s.parent
+		return p.read(h, s, r.given, buf)
+	})
 	p.To = now()
 	if errors.Is(err, ErrGone) {
-		return Process{}, fmt.Errorf("process %d: %w", pid, err)
-	}
-	if err != nil {
-		err = fmt.Errorf("process %d: %w", pid, err)
+		return Process{}, err
 	}
 	return p, err
 }
@@ -50,23 +43,13 @@ func now() event.KTime {
 	return event.KTime(t.Nano())
 }
 
-func (p *Process) read(h handle, given Given, memory memoryReads, buf []byte) error {
-	s, err := h.stat(buf)
-	if errors.Is(err, ErrGone) {
-		return err
-	}
-	p.StartTick, p.ParentPID = s.startTick, s.parent
-	err = errors.Join(err, p.readCgroup(h, buf))
+func (p *Process) read(h handle, s stat, given Given, buf []byte) error {
+	err := p.readCgroup(h, buf)
 	if s.left {
-		thread, ok := h.thread()
-		if !ok {
-			return err // a zombie
-		}
-		defer thread.close()
-		h = thread
+		return err // a zombie
 	}
-	return errors.Join(err, p.readExecutable(h, buf), p.readArgs(h, given, memory),
-		p.readEnvironment(h, given, memory), p.readMappings(h, buf))
+	return errors.Join(err, p.readExecutable(h, buf), p.readArgs(h, given),
+		p.readEnvironment(h, given), p.readMappings(h, buf))
 }
 
 func (h handle) stat(buf []byte) (stat, error) {
@@ -100,27 +83,20 @@ func (p *Process) readExecutable(h handle, buf []byte) error {
 	return nil
 }
 
-func (p *Process) readArgs(h handle, given Given, memory memoryReads) error {
+func (p *Process) readArgs(h handle, given Given) error {
 	if !given.CommandArgs {
 		return nil
 	}
-	b, err := h.given("cmdline", memory, maxArgsBytes+1)
+	b, err := h.given("cmdline", maxArgsBytes+1)
 	p.CommandArgs = parseArgs(b)
-	if errors.Is(err, errHeldUp) {
-		return nil
-	}
 	return err
 }
 
-func (p *Process) readEnvironment(h handle, given Given, memory memoryReads) error {
+func (p *Process) readEnvironment(h handle, given Given) error {
 	if len(given.Variables) == 0 && !given.Service {
 		return nil
 	}
-	b, err := h.given("environ", memory, maxEnvironBytes)
-	if errors.Is(err, errHeldUp) {
-		p.Malformed++
-		return nil // the rest is told all the same
-	}
+	b, err := h.given("environ", maxEnvironBytes)
 	p.Environment, _ = findVariables(b, given.Variables)
 	if given.Service {
 		found, left := findVariables(b, service.Variables)
@@ -130,13 +106,17 @@ func (p *Process) readEnvironment(h handle, given Given, memory memoryReads) err
 	return err
 }
 
-// given reads up to n bytes of a file that shows memory of the process.
-func (h handle) given(name string, memory memoryReads, n int64) ([]byte, error) {
+// given reads up to n bytes of a file that shows memory of the process. Its pages are
+// faulted in, but none that is waited for: only anonymous ones (FOLL_ANON, environ_read and
+// get_mm_cmdline, fs/proc/base.c, v5.10 to v6.18), and not through userfaultfd, see Memory.
+// What is missing ends the file.
+func (h handle) given(name string, n int64) ([]byte, error) {
 	f, err := h.file(name)
-	var b []byte
-	if err == nil {
-		b, err = memory.read(f, n)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, hint(err))
 	}
+	defer f.close()
+	b, err := io.ReadAll(io.LimitReader(f, n))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, hint(err))
 	}

@@ -33,6 +33,8 @@ const (
 	childVariable = "PROCFS_TEST_CHILD"
 	// leaves is the value for a child whose main thread ends.
 	leaves = "main thread leaves"
+	// withholds is that for one whose environment is missing.
+	withholds = "environment is missing"
 )
 
 func init() {
@@ -52,6 +54,13 @@ func TestMain(m *testing.M) {
 	case leaves:
 		go wait()
 		_, _, _ = unix.RawSyscall(unix.SYS_EXIT, 0, 0, 0)
+	case withholds:
+		if err := withhold(); err != nil {
+			fmt.Println(err)
+		} else {
+			fmt.Println("withheld")
+		}
+		wait()
 	default:
 		wait()
 	}
@@ -213,8 +222,8 @@ func TestGone(t *testing.T) {
 	_, err = r.OpenMapped([]uint32{c.pid}, event.Mapping{Path: "/nowhere", File: m.File}, nil)
 	assert.ErrorIs(t, err, ErrGone)
 	// The handle from before does not lead to a successor, and says so.
-	var again Process
-	assert.ErrorIs(t, again.read(h, Given{}, r.reads, make([]byte, bufSize)), ErrGone)
+	_, err = h.stat(make([]byte, bufSize))
+	assert.ErrorIs(t, err, ErrGone)
 	_, err = maps.Read(make([]byte, 10))
 	assert.ErrorIs(t, err, ErrGone)
 	_, err = r.Read(math.MaxUint32)
@@ -255,13 +264,16 @@ func TestKernelFiles(t *testing.T) {
 	assert.Len(t, symbol.BuildIDFromNotes(notes), 40)
 }
 
+// openFiles counts those of this process.
+func openFiles(t *testing.T) int {
+	t.Helper()
+	all, err := os.ReadDir("/proc/self/fd")
+	require.NoError(t, err)
+	return len(all)
+}
+
 func TestNoDescriptorIsLeft(t *testing.T) {
-	open := func() int {
-		entries, err := os.ReadDir("/proc/self/fd")
-		require.NoError(t, err)
-		return len(entries)
-	}
-	before := open()
+	before := openFiles(t)
 	for range 20 {
 		r, err := New("/", Given{})
 		require.NoError(t, err)
@@ -276,7 +288,7 @@ func TestNoDescriptorIsLeft(t *testing.T) {
 		require.Error(t, err)
 		require.NoError(t, r.Close())
 	}
-	assert.Equal(t, before, open())
+	assert.Equal(t, before, openFiles(t))
 }
 
 // A kernel thread has neither program nor mappings, and that is no error.

@@ -28,7 +28,6 @@ type Reader struct {
 	proc    int // /proc, likewise
 	groups  groups
 	memfd   string // see memfdDevice
-	reads   memoryReads
 	buffers sync.Pool
 }
 
@@ -48,7 +47,6 @@ func New(rootPath string, given Given) (*Reader, error) {
 	r := &Reader{root: rootPath, given: given, host: host, proc: fd, memfd: memfdDevice()}
 	r.buffers.New = func() any { return new([bufSize]byte) }
 	r.groups = groups{-1, -1, ""}
-	r.reads = newMemoryReads()
 	if err := r.check(); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s %w", path, err), r.Close())
 	}

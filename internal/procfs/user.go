@@ -9,36 +9,41 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 )
 
 // User returns the number of a user of the host, by its passwd file.
 func (r *Reader) User(name string) (uint32, error) {
 	path := filepath.Join(r.root, "etc/passwd")
-	f, err := os.Open(path)
+	f, err := r.openBelow(r.host, event.Mapping{Path: "/etc/passwd"}, nil)
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("%s: %w", path, err)
 	}
 	defer f.Close()
-	id, ok := findUser(f, name)
-	if !ok {
+	id, found, err := findUser(f, name)
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("%s: %w", path, err)
+	case !found:
 		return 0, fmt.Errorf("%s has no user %q", path, name)
 	}
 	return id, nil
 }
 
 // findUser looks a name up in what passwd(5) describes: name:password:number:...
-func findUser(passwd io.Reader, name string) (uint32, bool) {
-	for s := bufio.NewScanner(passwd); s.Scan(); {
+func findUser(passwd io.Reader, name string) (id uint32, found bool, err error) {
+	s := bufio.NewScanner(passwd)
+	for s.Scan() {
 		fields := strings.SplitN(s.Text(), ":", 4)
 		if len(fields) < 4 || fields[0] != name {
 			continue
 		}
 		id, err := strconv.ParseUint(fields[2], 10, 32)
-		return uint32(id), err == nil
+		return uint32(id), err == nil, nil
 	}
-	return 0, false
+	return 0, false, s.Err()
 }

@@ -39,10 +39,10 @@ func (r *Reader) memory(m event.Mapping) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open own memory: %w", err)
 	}
-	f := os.NewFile(uintptr(fd), "mem")
-	defer f.Close()
+	mem := file(fd)
+	defer mem.close()
 	image := make([]byte, m.End-m.Start)
-	if _, err := f.ReadAt(image, int64(m.Start)); err != nil {
+	if _, err := mem.ReadAt(image, int64(m.Start)); err != nil {
 		return nil, fmt.Errorf("read %s: %w", m.Path, err)
 	}
 	return image, nil

@@ -47,11 +47,12 @@ func (s *Service) field(key string) *string {
 
 var keys = [...]string{NameKey, "service.namespace", "service.instance.id", "service.version", "deployment.environment.name"}
 
-// set takes an attribute. An empty value says nothing.
+// set takes an attribute. An empty value says nothing; of several values the last counts, as
+// with SDKs.
 func (s *Service) set(key, value string) error {
 	field := s.field(key)
 	switch {
-	case field == nil:
+	case field == nil, value == "":
 		return nil
 	case len(value) > maxValue, !utf8.ValidString(value):
 		return ErrMalformed

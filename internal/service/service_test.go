@@ -40,6 +40,8 @@ func TestVariables(t *testing.T) {
 		"an equals sign in a value":          {attributes: "service.name=a=b", want: Service{Name: "a=b"}},
 		"empty elements":                     {attributes: ",service.name=till,,", want: Service{Name: "till"}},
 		"the last of two":                    {attributes: "service.name=a,service.name=b", want: Service{Name: "b"}},
+		"the last of two that says anything": {attributes: "service.name=a,service.name=b,service.name=", want: Service{Name: "b"}},
+		"one key, written in two ways":       {attributes: "service.name=a,service%2ename=b", want: Service{Name: "b"}},
 		"an empty value":                     {attributes: "service.name=", want: Service{}},
 		"no value":                           {attributes: "service.name=a,service.version", malformed: 1},
 		"no key":                             {attributes: "service.name=a,=b", malformed: 1},
@@ -97,6 +99,11 @@ func TestContext(t *testing.T) {
 		keyValue("service.name", "till"), keyValue("telemetry.sdk.name", "x"), keyValue("service.instance.id", "7"), number))
 	require.NoError(t, err)
 	require.Equal(t, Service{Name: "till", InstanceID: "7"}, got, "a value that is no string says nothing")
+
+	got, err = FromContext(ofResource(
+		keyValue("service.name", "a"), keyValue("service.name", "b"), keyValue("service.name", ""), keyValue("service.version", "")))
+	require.NoError(t, err)
+	require.Equal(t, Service{Name: "b"}, got, "the last that says anything")
 
 	got, err = FromContext(nil)
 	require.NoError(t, err)

@@ -19,9 +19,24 @@ const (
 	relocationSize = 24
 	dynamicSize    = 16
 
-	// maxTable bounds the tables that are read: libraries have some megabytes.
-	maxTable = 64 << 20
+	// maxTables bounds the tables that are read of a file, all together: libraries have some
+	// megabytes.
+	maxTables = 64 << 20
 )
+
+// file is one whose tables are read, as long as bytes are left of maxTables.
+type file struct {
+	*elffile.File
+	left uint64
+}
+
+func (f *file) table(what string, s elffile.Section) ([]byte, error) {
+	content, err := f.Content(what, s, f.left)
+	if err == nil && s.InFile() {
+		f.left -= max(s.Size, uint64(len(content)))
+	}
+	return content, err
+}
 
 // ErrModel: the variable is there, but nothing tells where.
 var ErrModel = errors.New("thread-local variable without a relocation that is understood")
@@ -72,7 +87,8 @@ func (v Variable) Fixed() bool { return v.access == fixed }
 
 // Find looks for a pointer that the file exports. Few files have any variable of threads:
 // of the others nothing is read.
-func Find(f *elffile.File, sections []elffile.Section, name string) (Variable, error) {
+func Find(in *elffile.File, sections []elffile.Section, name string) (Variable, error) {
+	f := &file{in, maxTables}
 	i := slices.IndexFunc(f.Segments, func(s elffile.Segment) bool { return s.Type == elf.PT_TLS })
 	if i < 0 {
 		return Variable{}, nil
@@ -98,16 +114,16 @@ func Find(f *elffile.File, sections []elffile.Section, name string) (Variable, e
 
 // findSymbol returns the index of a symbol that the file defines, and its offset in the
 // block; index 0: there is none.
-func findSymbol(f *elffile.File, sections []elffile.Section, table int, name string) (index uint32, value uint64, err error) {
+func findSymbol(f *file, sections []elffile.Section, table int, name string) (index uint32, value uint64, err error) {
 	link := sections[table].Link
 	if uint64(link) >= uint64(len(sections)) {
 		return 0, 0, fmt.Errorf("%w: dynamic symbols without names", elffile.ErrDamaged)
 	}
-	names, err := f.Content("names of dynamic symbols", sections[link], maxTable)
+	names, err := f.table("names of dynamic symbols", sections[link])
 	if err != nil || !bytes.Contains(names, []byte(name+"\x00")) {
 		return 0, 0, err
 	}
-	symbols, err := f.Content("dynamic symbols", sections[table], maxTable)
+	symbols, err := f.table("dynamic symbols", sections[table])
 	if err != nil {
 		return 0, 0, err
 	}
@@ -125,13 +141,13 @@ func findSymbol(f *elffile.File, sections []elffile.Section, table int, name str
 
 // relocate finds what the dynamic linker writes of the symbol. A symbol that nobody can
 // replace may be named by its offset instead.
-func (v *Variable) relocate(f *elffile.File, sections []elffile.Section, table, symbol uint32) error {
+func (v *Variable) relocate(f *file, sections []elffile.Section, table, symbol uint32) error {
 	le := binary.LittleEndian
 	for _, s := range sections {
 		if s.Type != elf.SHT_RELA || s.Link != table {
 			continue
 		}
-		all, err := f.Content("dynamic relocations", s, maxTable)
+		all, err := f.table("dynamic relocations", s)
 		if err != nil {
 			return err
 		}
@@ -155,7 +171,7 @@ func (v *Variable) prefer(a access, slot uint64) {
 }
 
 // isExecutable reports whether the file is a program: its block is the first.
-func isExecutable(f *elffile.File, sections []elffile.Section) (bool, error) {
+func isExecutable(f *file, sections []elffile.Section) (bool, error) {
 	if f.Type == elf.ET_EXEC {
 		return true, nil
 	}
@@ -163,7 +179,7 @@ func isExecutable(f *elffile.File, sections []elffile.Section) (bool, error) {
 		if s.Type != elf.SHT_DYNAMIC {
 			continue
 		}
-		entries, err := f.Content("dynamic section", s, maxTable)
+		entries, err := f.table("dynamic section", s)
 		if err != nil {
 			return false, err
 		}

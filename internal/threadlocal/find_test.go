@@ -4,7 +4,11 @@
 package threadlocal_test
 
 import (
+	"bytes"
+	"debug/elf"
+	"encoding/binary"
 	"errors"
+	"io"
 	"os"
 	"runtime"
 	"testing"
@@ -113,4 +117,57 @@ func TestFind(t *testing.T) {
 		}
 	}
 	require.Len(t, seen, 5)
+}
+
+// counting counts the bytes that are read of a file.
+type counting struct {
+	io.ReaderAt
+	read int
+}
+
+func (c *counting) ReadAt(b []byte, at int64) (int, error) {
+	c.read += len(b)
+	return c.ReaderAt.ReadAt(b, at)
+}
+
+// A file may have as many tables as it likes; what is read of all of them is bounded.
+func TestManyTables(t *testing.T) {
+	const mega, tables = 1 << 20, 50
+	image := make([]byte, 21*mega)
+	le := binary.LittleEndian
+	copy(image, elf.ELFMAG+"\x02\x01\x01")
+	le.PutUint16(image[16:], uint16(elf.ET_DYN))
+	le.PutUint16(image[18:], uint16(elf.EM_X86_64))
+	le.PutUint64(image[32:], 64)  // program headers
+	le.PutUint64(image[40:], 512) // section headers
+	le.PutUint16(image[54:], 56)
+	le.PutUint16(image[56:], 1)
+	le.PutUint16(image[58:], 64)
+	le.PutUint16(image[60:], 3+tables)
+	le.PutUint32(image[64:], uint32(elf.PT_TLS))
+	section := func(i int, kind elf.SectionType, offset, size uint64, link uint32) {
+		b := image[512+64*i:]
+		le.PutUint32(b[4:], uint32(kind))
+		le.PutUint64(b[24:], offset)
+		le.PutUint64(b[32:], size)
+		le.PutUint32(b[40:], link)
+	}
+	section(1, elf.SHT_DYNSYM, 8192, 48, 2)
+	section(2, elf.SHT_STRTAB, 8300, 3, 0)
+	for i := range tables {
+		section(3+i, elf.SHT_RELA, mega, 20*mega, 1)
+	}
+	copy(image[8301:], "v")
+	symbol := image[8192+24:]
+	symbol[0], symbol[4], symbol[6], symbol[16] = 1, byte(elf.STT_TLS), 1, 8
+
+	c := &counting{ReaderAt: bytes.NewReader(image)}
+	f, err := elffile.Open(c, int64(len(image)))
+	require.NoError(t, err)
+	sections, err := f.Sections()
+	require.NoError(t, err)
+	_, err = threadlocal.Find(f, sections, "v")
+	require.ErrorIs(t, err, elffile.ErrTooLarge)
+	require.Greater(t, c.read, 60*mega)
+	require.Less(t, c.read, 65*mega)
 }

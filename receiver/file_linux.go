@@ -26,8 +26,8 @@ const muchRead = 8 << 20
 // kept, and a quiet collector would hold on to it for minutes. That looks at all memory, so
 // it is done once for many files.
 func (r procReader) rest() {
-	if *r.readBytes >= muchRead {
-		*r.readBytes = 0
+	if r.readBytes.Load() >= muchRead {
+		r.readBytes.Store(0)
 		debug.FreeOSMemory()
 	}
 }
@@ -59,7 +59,7 @@ func (r procReader) file(request pipeline.FileRequest) (pipeline.FileAnswer, err
 	f.Close()
 	answer.Faulty = fault != nil
 	if answer.File != nil {
-		*r.readBytes += answer.Content.Size
+		r.readBytes.Add(answer.Content.Size)
 	}
 	return answer, fault
 }
@@ -92,7 +92,7 @@ func (r procReader) read(f *os.File, size int64, request pipeline.FileRequest, p
 	c := companions{reader: r, request: request, pids: pids}
 	defer func() {
 		c.close()
-		*r.readBytes += c.read
+		r.readBytes.Add(c.read)
 	}()
 	file, err := symbol.Read(f, size, c.options())
 	if errors.Is(err, symbol.ErrNotELF) || errors.Is(err, symbol.ErrUnsupported) {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
@@ -26,9 +27,8 @@ type procReader struct {
 	// debug are the directories of separate debug files.
 	debug []string
 	names Names
-	// readBytes are those of files since the last rest. They belong to the worker that
-	// reads files.
-	readBytes *int64
+	// readBytes are those of files since the last rest.
+	readBytes *atomic.Int64
 	// allowance is for lists of code made at run time, sums for separate debug files.
 	allowance *allowance
 	sums      *checksums
@@ -44,7 +44,7 @@ func newReader(s Settings) (reader, error) {
 		return nil, fmt.Errorf("root_path %q: %w", s.RootPath, err)
 	}
 	allowance := newAllowance(time.Now())
-	return procReader{proc, s.DebugDirectories, s.Names, new(int64), allowance, newChecksums(allowance)}, nil
+	return procReader{proc, s.DebugDirectories, s.Names, new(atomic.Int64), allowance, newChecksums(allowance)}, nil
 }
 
 func (r procReader) process(request process.Request) process.Answer {

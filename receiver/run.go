@@ -62,6 +62,13 @@ func start(busyWith string, f func()) *task {
 	return t
 }
 
+// What reads of /proc and of memory, and what reads of files take at the most, unless they
+// are held up or the host has far too much to do.
+const (
+	processPatience = 2 * time.Second
+	filePatience    = 30 * time.Second
+)
+
 // launch builds the goroutines from the last to the first and starts them.
 func (r *Receiver) launch(run *run, listeners []completion.Listener) error {
 	obs, err := receiverhelper.NewObsReport(receiverhelper.ObsReportSettings{
@@ -91,10 +98,10 @@ func (r *Receiver) launch(run *run, listeners []completion.Listener) error {
 		publisher: run.source,
 		rejecter:  run.source,
 		failed:    run.faults.warn,
-		processes: newWorker(func() {}),
-		files:     newWorker(run.reader.rest),
-		units:     newWorker(func() {}),
-		contexts:  newWorker(func() {}),
+		processes: newWorker("a read of /proc", processPatience, func() {}, run.faults.limited),
+		files:     newWorker("a read of an executable file", filePatience, run.reader.rest, run.faults.limited),
+		units:     newWorker("a read of debug information", filePatience, func() {}, run.faults.limited),
+		contexts:  newWorker("a read of the memory of a process", processPatience, func() {}, run.faults.limited),
 		emitter:   emitter,
 		published: &run.telemetry.published,
 		evicted:   run.telemetry.evicted,
@@ -154,11 +161,8 @@ func (r *Receiver) startAll(run *run, engine *engine, messages chan<- message, f
 		failed:   run.faults.warn,
 		health:   &run.health,
 	}
-	run.working = []*task{
-		start("a read of /proc", func() { engine.processes.run(working) }),
-		start("a read of an executable file", func() { engine.files.run(working) }),
-		start("a read of debug information", func() { engine.units.run(working) }),
-		start("a read of the memory of a process", func() { engine.contexts.run(working) }),
+	for _, w := range []*worker{engine.processes, engine.files, engine.units, engine.contexts} {
+		run.working = append(run.working, start(w.what, func() { w.run(working) }))
 	}
 	run.delivering = []*task{
 		start("a call of ConsumeProfiles", func() { engine.emitter.run(delivering) }),

@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/elffile"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/roottest"
 )
 
 // program is a file with debug information.
@@ -34,10 +35,7 @@ type program struct {
 func run(t *testing.T, dir string, args ...string) {
 	t.Helper()
 	if _, err := exec.LookPath(args[0]); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
+		roottest.Lacks(t, err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

@@ -1,11 +1,12 @@
 // Copyright The ebpf_profiler authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package roottest is for tests that need the kernel and the privilege to
-// instrument it.
+// Package roottest is for tests that need what not every machine has: the privilege to
+// instrument the kernel, or tools.
 package roottest
 
 import (
+	"fmt"
 	"os"
 	"testing"
 )
@@ -13,11 +14,16 @@ import (
 // Need skips the test where there is no privilege to run it; CI must have it.
 func Need(t testing.TB) {
 	t.Helper()
-	if os.Geteuid() == 0 {
-		return
+	if os.Geteuid() != 0 {
+		Lacks(t, "this test needs root")
 	}
+}
+
+// Lacks skips the test for what the machine does not have; CI must have it.
+func Lacks(t testing.TB, what ...any) {
+	t.Helper()
 	if os.Getenv("CI") != "" {
-		t.Fatal("this test needs root, and CI must not skip it")
+		t.Fatal(fmt.Sprint(what...) + ", and CI must not skip it")
 	}
-	t.Skip("this test needs root")
+	t.Skip(what...)
 }

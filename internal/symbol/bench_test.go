@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/roottest"
 )
 
 func BenchmarkName(b *testing.B) {
@@ -41,7 +43,7 @@ func BenchmarkRead(b *testing.B) {
 func kallsymsOfHost(b *testing.B) []byte {
 	data, err := os.ReadFile("/proc/kallsyms")
 	if err != nil {
-		missing(b, "no /proc/kallsyms")
+		roottest.Lacks(b, "no /proc/kallsyms")
 	}
 	return data
 }
@@ -49,7 +51,7 @@ func kallsymsOfHost(b *testing.B) []byte {
 func BenchmarkKernelName(b *testing.B) {
 	k, err := ReadKallsyms(bytes.NewReader(kallsymsOfHost(b)))
 	if err != nil {
-		missing(b, err.Error())
+		roottest.Lacks(b, err.Error())
 	}
 	b.ReportAllocs()
 	i := 0
@@ -68,7 +70,7 @@ func BenchmarkReadKallsyms(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := ReadKallsyms(bytes.NewReader(data)); err != nil {
-			missing(b, err.Error())
+			roottest.Lacks(b, err.Error())
 		}
 	}
 }

@@ -17,6 +17,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/roottest"
 )
 
 const kallsymsText = `0000000000000000 A fixed_percpu_data
@@ -128,12 +130,12 @@ func TestKallsymsTooManyModules(t *testing.T) {
 func TestRealKallsyms(t *testing.T) {
 	file, err := os.Open("/proc/kallsyms")
 	if err != nil {
-		missing(t, "no /proc/kallsyms")
+		roottest.Lacks(t, "no /proc/kallsyms")
 	}
 	defer file.Close()
 	k, err := ReadKallsyms(file)
 	if errors.Is(err, ErrHidden) {
-		missing(t, err.Error())
+		roottest.Lacks(t, err.Error())
 	}
 	require.NoError(t, err)
 	assert.Zero(t, k.Malformed())

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/gosymbol"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/roottest"
 )
 
 // tool returns the path of a program that the test needs. CI has all of them.
@@ -25,18 +26,9 @@ func tool(t testing.TB, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
-		missing(t, name+" is not installed")
+		roottest.Lacks(t, name+" is not installed")
 	}
 	return path
-}
-
-// missing skips the test, except in CI.
-func missing(t testing.TB, what string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatal(what)
-	}
-	t.Skip(what)
 }
 
 // libc is a large real library without .symtab.
@@ -47,7 +39,7 @@ func libc(t testing.TB) string {
 			return found[0]
 		}
 	}
-	missing(t, "no GNU C library")
+	roottest.Lacks(t, "no GNU C library")
 	return ""
 }
 

@@ -15,6 +15,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/roottest"
 )
 
 // tool returns the path of a program that the test needs. CI has all of them.
@@ -22,18 +24,9 @@ func tool(t testing.TB, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
-		missing(t, name+" is not installed")
+		roottest.Lacks(t, name+" is not installed")
 	}
 	return path
-}
-
-// missing skips the test, except in CI.
-func missing(t testing.TB, what string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatal(what)
-	}
-	t.Skip(what)
 }
 
 func run(t testing.TB, dir, name string, args ...string) {
@@ -59,7 +52,7 @@ func libc(t testing.TB) string {
 	t.Helper()
 	path := host("/lib/*-linux-gnu/libc.so.6", "/lib64/libc.so.6", "/usr/lib/libc.so.6")
 	if path == "" {
-		missing(t, "no GNU C library")
+		roottest.Lacks(t, "no GNU C library")
 	}
 	return path
 }
@@ -247,7 +240,7 @@ func TestHost(t *testing.T) {
 		path := host(patterns...)
 		t.Run(filepath.Base(patterns[0]), func(t *testing.T) {
 			if path == "" {
-				t.Skip("not on this host")
+				roottest.Lacks(t, "not on this host")
 			}
 			_, share := unsupported(checkReadelf(t, path))
 			assert.Less(t, share, maxLost)

@@ -4,8 +4,6 @@
 package receiver
 
 import (
-	"context"
-
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/pipeline"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/process"
@@ -35,52 +33,6 @@ type reader interface {
 	// rest is called when no file waits to be read.
 	rest()
 	Close() error
-}
-
-// maxJobs bounds the requests that wait for a worker; others stay where they
-// were asked.
-const maxJobs = 64
-
-// apply brings the result of a job into the pipeline.
-type apply func(*pipeline.Pipeline)
-
-// worker does one kind of job, so that a file that hangs keeps names back and
-// nothing else. pending belongs to the engine.
-type worker struct {
-	jobs    chan func() apply
-	done    chan apply
-	pending int
-	rest    func() // when no job waits
-}
-
-func newWorker(rest func()) *worker {
-	return &worker{jobs: make(chan func() apply, maxJobs), done: make(chan apply), rest: rest}
-}
-
-// submit never blocks as long as there is room.
-func (w *worker) submit(job func() apply) {
-	w.pending++
-	w.jobs <- job
-}
-
-func (w *worker) room() int { return maxJobs - w.pending }
-
-func (w *worker) run(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case job := <-w.jobs:
-			select {
-			case <-ctx.Done():
-				return
-			case w.done <- job():
-			}
-			if len(w.jobs) == 0 {
-				w.rest()
-			}
-		}
-	}
 }
 
 // clerk phrases the pipeline's requests as jobs.

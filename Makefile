@@ -87,19 +87,12 @@ test-needs:
 test: test-needs ## Run all tests, those on the kernel only when root
 	$(call in-each,test -count=1 -timeout 30m -p 1 ./...)
 
-# Left out with the detector, which makes the receiver ten times slower: what asks whether
-# files and processes have been read in time. The others run all of that code, too.
-IN_TIME := TestFilterByAttribute TestFilterShortLives TestFilterAcrossExec TestFilterByAge TestAnotherFilterAfterAReload \
-	TestInlinedCallsByLanguage TestKindsThatAreSwitchedOff TestMappingsThatChange TestMappingsThatChangeAroundTheStart \
-	TestLostMappingsAreReadAgain TestRuntimesThatWriteNamesDown TestServices TestServicesOfShortLivedProcesses \
-	TestServiceNamesOnSamples TestHostileProcessContexts TestSamplesAreLinkedToSpans TestForkAndExecEndLinks \
-	TestHostileContextsAreNoLinks TestAStormOfPrograms TestARootIsNotKeptBusy TestLivesAroundTheStart TestStacksAreWhole \
-	TestGoFramesHaveLines
-empty :=
-IN_TIME_PATTERN = ^($(subst $(empty) ,|,$(strip $(IN_TIME))))$$
+# Who has goroutines; internal/lint sees to it that others have none.
+CONCURRENT := . ./cmd/... ./receiver/... ./internal/source/... ./internal/sourcetest/... ./internal/metadatatest/...
 
 test-race: test-needs ## Run the tests with the race detector
-	$(call in-each,test -count=1 -timeout 30m -p 1 -race -short -skip '$(IN_TIME_PATTERN)' ./...)
+	$(GO) test -count=1 -timeout 30m -p 1 -race -short $(CONCURRENT)
+	@set -e; for m in $(MODULES); do echo "$$m: go test -race"; (cd $$m && $(GO) test -count=1 -race -short ./...); done
 
 simulate: ## Write what the simulation finds into docs/watermark.md
 	$(GO) test -count=1 -run TestTheDocument ./test/simulation -args -update

@@ -40,6 +40,7 @@ done`
 
 // The time of each program of a build is what the kernel accounts for it.
 func TestTimeOfABuildByProgram(t *testing.T) {
+	roottest.InTime(t)
 	roottest.Need(t)
 	timed := workloads.BuildTimed(t, "grep", "sed", "expr", "rm")
 	all := profiledAsConfigured(t, 997, func() {

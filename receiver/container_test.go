@@ -125,6 +125,7 @@ func runs(t *testing.T, name string, arguments ...string) {
 // The files of a container are in a mount namespace of its own, and where they are the
 // host has others. A process and its parent are over before anybody can open them.
 func TestFilesOfAContainer(t *testing.T) {
+	roottest.InTime(t)
 	roottest.Need(t)
 	const ms = 2
 	for name, script := range map[string]string{
@@ -152,6 +153,7 @@ func TestFilesOfAContainer(t *testing.T) {
 
 // A file system can be unmounted as soon as nobody uses it but us.
 func TestARootIsNotKeptBusy(t *testing.T) {
+	roottest.InTime(t)
 	roottest.Need(t)
 	for _, kind := range []string{"tmpfs", "overlay"} {
 		t.Run(kind, func(t *testing.T) {

@@ -171,6 +171,7 @@ func profiledAsConfigured(t *testing.T, hz int, run func()) []pprofile.Profiles 
 // A process counts however short it lives, also of a program that nobody has run
 // before.
 func TestShortLivesAreCovered(t *testing.T) {
+	roottest.InTime(t)
 	roottest.Need(t)
 	starter := workloads.BuildLives(t)
 	for _, ms := range []int{1, 2, 5, 10, 20, 50, 200} {
@@ -187,6 +188,7 @@ func TestShortLivesAreCovered(t *testing.T) {
 
 // The same where PIDs come back at once: programs take turns on few of them.
 func TestShortLivesOnFewPIDsAreCovered(t *testing.T) {
+	roottest.InTime(t)
 	roottest.Need(t)
 	const pids = 48
 	starter := workloads.BuildLives(t)
@@ -213,6 +215,7 @@ func TestShortLivesOnFewPIDsAreCovered(t *testing.T) {
 // Who lives when the receiver starts is told once, as is who is born meanwhile. Only of
 // those that began before, and are over before they can be read, the program is not known.
 func TestLivesAroundTheStart(t *testing.T) {
+	roottest.InTime(t)
 	roottest.Need(t)
 	starter, fresh := workloads.BuildLives(t), filepath.Join(t.TempDir(), "around")
 	require.NoError(t, os.Rename(workloads.BuildRelocatedLives(t).Beta, fresh))
@@ -263,6 +266,7 @@ func TestLivesAroundTheStart(t *testing.T) {
 // A path that leads to another program each time: of those that are gone nobody has the
 // names of another.
 func TestReplacedProgramsAreToldApart(t *testing.T) {
+	roottest.InTime(t)
 	roottest.Need(t)
 	starter := workloads.BuildLives(t)
 	for name, flag := range map[string]string{"by build ID": "-Wl,--build-id=sha1", "by inode": "-Wl,--build-id=none"} {
@@ -303,6 +307,7 @@ func TestReplacedProgramsAreToldApart(t *testing.T) {
 
 // Libraries that take each other's place are told apart, by when they were there.
 func TestLibrariesThatTakeTurns(t *testing.T) {
+	roottest.InTime(t)
 	roottest.Need(t)
 	n := burned() / 2
 	command := workloads.BuildLibraries(t, n)
@@ -340,6 +345,7 @@ func TestLibrariesThatTakeTurns(t *testing.T) {
 
 // Names of C++ are sent as people write them, with the symbol beside.
 func TestNamesAreDemangled(t *testing.T) {
+	roottest.InTime(t)
 	roottest.Need(t)
 	program := workloads.BuildMangled(t)
 	for mode, want := range map[demangle.Mode][2]string{
@@ -374,6 +380,7 @@ func TestNamesAreDemangled(t *testing.T) {
 // Code that a program made itself has the names that it wrote down, also what it made
 // after its list was read.
 func TestCodeMadeAtRunTimeIsNamed(t *testing.T) {
+	roottest.InTime(t)
 	roottest.Need(t)
 	program := workloads.BuildJIT(t)
 	s := fast()
@@ -440,6 +447,7 @@ func functionOf(d pprofile.ProfilesDictionary, l pprofile.Location) string {
 // Every stack is whole, without frame pointers and from the first sample on: before its
 // tables are placed it is copied.
 func TestStacksAreWhole(t *testing.T) {
+	roottest.InTime(t)
 	roottest.Need(t)
 	for name, c := range map[string]struct {
 		flags []string
@@ -472,6 +480,7 @@ func TestStacksAreWhole(t *testing.T) {
 // The code that the kernel gives each process has a table and names, and the same
 // addresses in every process.
 func TestTheVDSOIsWalkedAndNamed(t *testing.T) {
+	roottest.InTime(t)
 	roottest.Need(t)
 	program := workloads.BuildClock(t)
 	profiles := profiledAsConfigured(t, 97, func() {
@@ -509,6 +518,7 @@ func TestTheVDSOIsWalkedAndNamed(t *testing.T) {
 
 // Go programs without symbols have functions, lines and inlined calls.
 func TestGoFramesHaveLines(t *testing.T) {
+	roottest.InTime(t)
 	roottest.Need(t)
 	program, burning := workloads.BuildGoInline(t)
 	s := fast()
@@ -538,6 +548,7 @@ func TestGoFramesHaveLines(t *testing.T) {
 // A load of many short processes: the CPU time of each program is what the kernel
 // accounts to its processes.
 func TestTimeOfShortProcessesByProgram(t *testing.T) {
+	roottest.InTime(t)
 	roottest.Need(t)
 	words := strings.Repeat("the quick brown fox jumps over the lazy dog\n", 20000)
 	source := "int f0(int x) { return x; }\n"

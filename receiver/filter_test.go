@@ -98,6 +98,7 @@ const nobody = 65534
 
 // Of two programs that burn side by side, for long, one is profiled.
 func TestFilterByAttribute(t *testing.T) {
+	roottest.InTime(t)
 	roottest.Need(t)
 	lives := workloads.BuildLives(t)
 	open(t, lives.Beta)
@@ -173,6 +174,7 @@ func TestFilterByAttribute(t *testing.T) {
 // Of processes that live for 5 ms none of those that are out is sent, and all of those
 // that are in: as many samples as another receiver has that filters nothing.
 func TestFilterShortLives(t *testing.T) {
+	roottest.InTime(t)
 	roottest.Need(t)
 	lives := workloads.BuildLives(t)
 	whole := &consumertest.ProfilesSink{}
@@ -191,6 +193,7 @@ func TestFilterShortLives(t *testing.T) {
 
 // A process becomes another program, and is in or out with that.
 func TestFilterAcrossExec(t *testing.T) {
+	roottest.InTime(t)
 	roottest.Need(t)
 	lives := workloads.BuildLives(t)
 	all, l := filtered(t, include(filter.Rule{Executable: lives.Beta}), func() {
@@ -214,6 +217,7 @@ func TestFilterAcrossExec(t *testing.T) {
 
 // A process is in the first window that begins when it is old enough, and in all later.
 func TestFilterByAge(t *testing.T) {
+	roottest.InTime(t)
 	roottest.Need(t)
 	lives := workloads.BuildLives(t)
 	const age = 1500 * time.Millisecond
@@ -250,6 +254,7 @@ func TestFilterByAge(t *testing.T) {
 // A reload shuts the receiver down and starts one with another filter. What is between the
 // last sample of the one and the first of the other is the gap.
 func TestAnotherFilterAfterAReload(t *testing.T) {
+	roottest.InTime(t)
 	roottest.Need(t)
 	lives := workloads.BuildLives(t)
 	busy := []*exec.Cmd{exec.Command(lives.Alpha, "burn", "0", "60000"), exec.Command(lives.Beta, "burn", "1", "60000")}

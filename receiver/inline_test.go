@@ -90,6 +90,7 @@ func innermost(t *testing.T, s receiver.Settings, program string) map[string]int
 // Programs in C have lines and inlined calls, of a separate debug file. The first window
 // may be without.
 func TestNativeFramesHaveLines(t *testing.T) {
+	roottest.InTime(t)
 	roottest.Need(t)
 	program, _, s := inlinedProgram(t)
 	got := innermost(t, s, program)
@@ -136,6 +137,7 @@ fn main() {
 // C++ and Rust, of both schemes of mangling, have readable names, lines and inlined calls,
 // and Rust is told from other native code.
 func TestInlinedCallsByLanguage(t *testing.T) {
+	roottest.InTime(t)
 	roottest.Need(t)
 	needQuiet(t)
 	for name, c := range map[string]struct {
@@ -222,6 +224,7 @@ func wrong(got map[string]int, right ...string) (out []string) {
 
 // What is switched off is left to a backend.
 func TestNamesThatAreSwitchedOff(t *testing.T) {
+	roottest.InTime(t)
 	roottest.Need(t)
 	program, debug, s := inlinedProgram(t)
 	s.Names.Inline = false
@@ -241,6 +244,7 @@ func TestNamesThatAreSwitchedOff(t *testing.T) {
 
 // The kernel, Go and code made at run time are switched off one by one.
 func TestKindsThatAreSwitchedOff(t *testing.T) {
+	roottest.InTime(t)
 	roottest.Need(t)
 	needQuiet(t)
 	golang, _ := workloads.BuildGoInline(t)

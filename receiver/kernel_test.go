@@ -85,6 +85,7 @@ func TestOverloadIsCounted(t *testing.T) {
 // A system call that updates a map keeps the kernel from running the sampler on
 // its CPU (bpf_disable_instrumentation in kernel/bpf/syscall.c, v6.12).
 func TestSamplesTheKernelSkipsAreUnfired(t *testing.T) {
+	roottest.InTime(t)
 	s := fast()
 	s.SamplesPerSecond = 997
 	r := startKernel(t, s, &consumertest.ProfilesSink{})

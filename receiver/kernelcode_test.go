@@ -45,6 +45,7 @@ func spinning(t *testing.T, name string) *ebpf.Program {
 // TestKernelCodeMadeAtRunTimeIsNamed: BPF programs that are loaded while the receiver runs
 // have their names, and the kernel's list is not read again.
 func TestKernelCodeMadeAtRunTimeIsNamed(t *testing.T) {
+	roottest.InTime(t)
 	roottest.Need(t)
 	s := fast()
 	s.SamplesPerSecond = 499

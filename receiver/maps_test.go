@@ -71,7 +71,8 @@ func isAt(name, file, function string, m workloads.Maps) bool {
 	}
 }
 
-func requirePlaces(t *testing.T, places map[string]*placed) {
+// requirePlaces takes how many samples of a place may be in nothing, beside a tenth.
+func requirePlaces(t *testing.T, places map[string]*placed, late int) {
 	t.Helper()
 	for _, name := range []string{"a0", "a2", "a3", "b0", "b1", "b3", "memfd", "anon", "m2"} {
 		p := places[name]
@@ -82,7 +83,7 @@ func requirePlaces(t *testing.T, places map[string]*placed) {
 		if name == "m2" {
 			require.Greater(t, p.right+p.unnamed, p.none/2, "what was moved is read within a second or so")
 		} else {
-			require.LessOrEqual(t, p.none, (p.right+p.unnamed+p.none)/10, name)
+			require.LessOrEqual(t, p.none, late+(p.right+p.unnamed+p.none)/10, name)
 		}
 	}
 }
@@ -90,16 +91,19 @@ func requirePlaces(t *testing.T, places map[string]*placed) {
 // Mappings over mappings, split ones, moved ones, of memfds and of no file: a sample is
 // where the code was when it was taken.
 func TestMappingsThatChange(t *testing.T) {
+	roottest.InTime(t)
 	roottest.Need(t)
 	m := workloads.BuildMaps(t)
 	rounds := max(2, burned()/500)
 	command := m.Command("change", rounds)
-	requirePlaces(t, placesOf(profiledAsConfigured(t, 997, func() { runs(t, command[0], command[1:]...) }), m))
+	requirePlaces(t, placesOf(profiledAsConfigured(t, 997, func() { runs(t, command[0], command[1:]...) }), m), 0)
 }
 
-// The same program has run for a while when the receiver starts: what it has mapped
-// before is read, what it maps from then on is recorded, and nothing is between.
+// The same program has run for a while when the receiver starts: what it has mapped before
+// is read when its first sample arrives, what it maps from then on is recorded. What it had
+// mapped and gives up between start and read is lost: here a phase, at most.
 func TestMappingsThatChangeAroundTheStart(t *testing.T) {
+	roottest.InTime(t)
 	roottest.Need(t)
 	m := workloads.BuildMaps(t)
 	rounds := max(2, burned()/500)
@@ -107,12 +111,14 @@ func TestMappingsThatChangeAroundTheStart(t *testing.T) {
 	c := exec.Command(command[0], command[1:]...)
 	require.NoError(t, c.Start())
 	time.Sleep(250 * time.Millisecond) // it is about to split a mapping
-	requirePlaces(t, placesOf(profiledAsConfigured(t, 997, func() { require.NoError(t, c.Wait()) }), m))
+	const phase = 100
+	requirePlaces(t, placesOf(profiledAsConfigured(t, 997, func() { require.NoError(t, c.Wait()) }), m), phase)
 }
 
 // Records of mappings that find no room are counted, and what they would have told is
 // read.
 func TestLostMappingsAreReadAgain(t *testing.T) {
+	roottest.InTime(t)
 	m := workloads.BuildMaps(t)
 	sink := &consumertest.ProfilesSink{}
 	tab := startTable(t, asConfigured(997), sink)

@@ -23,6 +23,7 @@ import (
 // Processes whose arguments cannot be read for as long as they please do not keep back what is
 // told of others.
 func TestProcessesThatHoldReadersUp(t *testing.T) {
+	roottest.InTime(t)
 	roottest.Need(t)
 	if _, err := os.Stat("/dev/fuse"); err != nil {
 		roottest.Lacks(t, err)

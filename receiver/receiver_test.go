@@ -100,6 +100,7 @@ func functions(all []pprofile.Profiles) map[string]bool {
 }
 
 func TestKernelFunctionsHaveNames(t *testing.T) {
+	roottest.InTime(t)
 	roottest.Need(t)
 	sink := &consumertest.ProfilesSink{}
 	s := fast()

@@ -73,6 +73,7 @@ func python312() string {
 // TestRuntimesThatWriteNamesDown runs them in PID and mount namespaces of their own, as in a
 // container: the list has the PID that the process sees, in a /tmp that only it sees.
 func TestRuntimesThatWriteNamesDown(t *testing.T) {
+	roottest.InTime(t)
 	roottest.Need(t)
 	needQuiet(t)
 	for name, c := range map[string]struct {

@@ -109,6 +109,7 @@ func (r serviceRun) services(t *testing.T, yield func(pid, parent int64, service
 // Two processes of one executable are two resources with their own service, which the
 // context tells better than the environment, for this process and this program only.
 func TestServices(t *testing.T) {
+	roottest.InTime(t)
 	program := workloads.BuildPublisher(t)
 	run := startForServices(t, func(*receiver.Settings) {})
 	named := func(name string) []string {
@@ -182,6 +183,7 @@ func note(seen map[string]map[string][]string, name string, service map[string]s
 // A context that cannot be right harms nothing: it is counted, and the process has what its
 // environment says, as the others have theirs.
 func TestHostileProcessContexts(t *testing.T) {
+	roottest.InTime(t)
 	program := workloads.BuildPublisher(t)
 	run := startForServices(t, func(*receiver.Settings) {})
 	good := publisher{"memfd", "good", nil}.start(t, program, 6*time.Second)
@@ -214,6 +216,7 @@ func TestHostileProcessContexts(t *testing.T) {
 
 // Processes that live for milliseconds have the service of their environment.
 func TestServicesOfShortLivedProcesses(t *testing.T) {
+	roottest.InTime(t)
 	program := workloads.BuildPublisher(t)
 	run := startForServices(t, func(s *receiver.Settings) { s.SamplesPerSecond = 997 })
 	const processes = 40
@@ -240,6 +243,7 @@ func TestServicesOfShortLivedProcesses(t *testing.T) {
 
 // The name of the service is on each sample of it if that is asked for.
 func TestServiceNamesOnSamples(t *testing.T) {
+	roottest.InTime(t)
 	program := workloads.BuildPublisher(t)
 	for _, on := range []bool{true, false} {
 		run := startForServices(t, func(s *receiver.Settings) { s.Placement.Service = on })

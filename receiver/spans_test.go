@@ -123,6 +123,7 @@ func requireRight(t *testing.T, all []linked, least int) {
 // TestSamplesAreLinkedToSpans: by programs and libraries that have the variable in all
 // places where it may be.
 func TestSamplesAreLinkedToSpans(t *testing.T) {
+	roottest.InTime(t)
 	roottest.Need(t)
 	for _, p := range workloads.BuildSpans(t) {
 		t.Run(p.Name, func(t *testing.T) {
@@ -136,6 +137,7 @@ func TestSamplesAreLinkedToSpans(t *testing.T) {
 
 // TestForkAndExecEndLinks: a child publishes its own, a program that is executed none.
 func TestForkAndExecEndLinks(t *testing.T) {
+	roottest.InTime(t)
 	roottest.Need(t)
 	p := workloads.BuildSpans(t)[0]
 	all, _ := runLinked(t, p, p.Arguments("fork")...)
@@ -160,6 +162,7 @@ func TestForkAndExecEndLinks(t *testing.T) {
 
 // TestHostileContextsAreNoLinks: what cannot be read is counted, and nothing else comes of it.
 func TestHostileContextsAreNoLinks(t *testing.T) {
+	roottest.InTime(t)
 	roottest.Need(t)
 	p := workloads.BuildSpans(t)[0]
 	all, counts := runLinked(t, p, p.Arguments("hostile")...)

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/consumer/consumertest"
 
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/roottest"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/test/workloads"
 )
 
@@ -23,6 +24,7 @@ var stormFor = flag.Duration("storm-for", 4*time.Second, "how long the storms of
 // Programs that start by the thousand: every one is known and forgotten, what is lost is
 // counted, and nothing stays behind.
 func TestAStormOfPrograms(t *testing.T) {
+	roottest.InTime(t)
 	lives := workloads.BuildLives(t)
 	for name, script := range map[string]string{
 		"paced":         "pace %d 1000 ( vfork ( exec %s ) )",

@@ -19,6 +19,15 @@ func Need(t testing.TB) {
 	}
 }
 
+// InTime skips a test that asks whether files and processes were read in time: with the race
+// detector, which makes the receiver ten times slower, they are not. Others run that code too.
+func InTime(t testing.TB) {
+	t.Helper()
+	if race {
+		t.Skip("this test asks whether something was done in time, which it is not with the race detector")
+	}
+}
+
 // Lacks skips the test for what the machine does not have; CI must have it.
 func Lacks(t testing.TB, what ...any) {
 	t.Helper()

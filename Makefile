@@ -10,7 +10,7 @@ RUN_FOR ?=
 # How long each program of test/stacks is profiled, and how often.
 STACKS ?= -for 30s -hz 99 -runtimes -update
 # Tests that are not run by default, to be checked like the others.
-TAGS := e2e,vm,model,stacks,browser
+TAGS := e2e,vm,model,stacks,browser,figures
 # Modules of their own beside the root; internal/tools has nothing to test.
 MODULES := $(patsubst %/go.mod,%,$(shell find test exporter -name go.mod 2>/dev/null | sort))
 GO_FILES = $(shell find . -name '*.go' -not -path './_*')
@@ -83,9 +83,9 @@ lint: check-fmt vet staticcheck lint-imports ## All of the above
 test-needs:
 	@internal/tools/test-needs.sh
 
-# -p 1: tests on the kernel load all CPUs, so packages take turns.
+# -p 1: tests on the kernel load all CPUs, so packages take turns. FLAGS=-short is what CI runs.
 test: test-needs ## Run all tests, those on the kernel only when root
-	$(call in-each,test -count=1 -timeout 30m -p 1 ./...)
+	$(call in-each,test -count=1 -timeout 30m -p 1 $(FLAGS) ./...)
 
 # Who has goroutines; internal/lint sees to it that others have none.
 CONCURRENT := . ./cmd/... ./receiver/... ./internal/source/... ./internal/sourcetest/... ./internal/metadatatest/...

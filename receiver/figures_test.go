@@ -1,7 +1,7 @@
 // Copyright The ebpf_profiler authors
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build linux
+//go:build linux && figures
 
 package receiver_test
 
@@ -49,9 +49,7 @@ type handed struct {
 // not seen to the delivery of windows with its names.
 func TestFirstNamedWindow(t *testing.T) {
 	roottest.Need(t)
-	if *firstOf == "" {
-		t.Skip("for the document only")
-	}
+	require.NotEmpty(t, *firstOf, "the flag -first-of")
 	command := strings.Fields(*firstOf)
 	file, err := exec.LookPath(command[0])
 	require.NoError(t, err)
@@ -124,9 +122,7 @@ func told(p pprofile.Profiles, file string) (w handed) {
 // read. go tool pprof says which share of it names frames.
 func TestSteady(t *testing.T) {
 	roottest.Need(t)
-	if *steadyFor == 0 {
-		t.Skip("for the document only")
-	}
+	require.NotZero(t, *steadyFor, "the flag -steady-for")
 	s := fast()
 	s.SamplesPerSecond, s.ReporterInterval = 97, 5*time.Second
 	s.PollInterval, s.CompletionInterval = 250*time.Millisecond, 500*time.Millisecond

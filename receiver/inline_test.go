@@ -139,7 +139,6 @@ fn main() {
 func TestInlinedCallsByLanguage(t *testing.T) {
 	roottest.InTime(t)
 	roottest.Need(t)
-	needQuiet(t)
 	for name, c := range map[string]struct {
 		source       string
 		compile      []string
@@ -246,7 +245,6 @@ func TestNamesThatAreSwitchedOff(t *testing.T) {
 func TestKindsThatAreSwitchedOff(t *testing.T) {
 	roottest.InTime(t)
 	roottest.Need(t)
-	needQuiet(t)
 	golang, _ := workloads.BuildGoInline(t)
 	made := workloads.BuildJIT(t)
 	for name, c := range map[string]struct {

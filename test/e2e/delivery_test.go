@@ -61,7 +61,7 @@ type interval struct {
 // that close, memory that does not grow.
 func (d *delivery) watch(t *testing.T, length time.Duration) interval {
 	t.Helper()
-	const maxGrowth, maxMemory = 30 << 20, 300 << 20 // of two receivers in one collector
+	const maxGrowth, maxMemory = 30 << 20, 240 << 20 // of two receivers in one collector
 	early, used, began := d.scrape(), d.memory(), time.Now()
 	time.Sleep(length)
 	i := interval{early, d.scrape(), time.Since(began)}

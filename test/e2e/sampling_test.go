@@ -211,9 +211,12 @@ func (m measurement) requireKernelNames(t *testing.T, i int) {
 		named += len(s.kernel) - len(slices.DeleteFunc(slices.Clone(s.kernel), func(f string) bool { return f != "" }))
 	}
 	require.Positive(t, frames)
-	reads := share(samples, func(s sample) bool { return slices.Contains(s.kernel, "vfs_read") })
-	t.Logf("%d Hz, %s: %.3f %% of %d kernel frames have a name, %.2f %% of the samples are in vfs_read",
-		m.rate, m.burners[i].name, 100*float64(named)/float64(frames), frames, 100*reads)
+	calls := slices.DeleteFunc(slices.Clone(samples), func(s sample) bool { return !slices.Contains(s.kernel, "ksys_read") })
+	reads := share(calls, func(s sample) bool { return slices.Contains(s.kernel, "vfs_read") })
+	t.Logf("%d Hz, %s: %.3f %% of %d kernel frames have a name, %.2f %% of %d samples in ksys_read are in vfs_read",
+		m.rate, m.burners[i].name, 100*float64(named)/float64(frames), frames, 100*reads, len(calls))
 	assert.GreaterOrEqual(t, float64(named)/float64(frames), 0.99)
-	assert.GreaterOrEqual(t, reads, 0.8, "the rest is the way into the kernel, which takes longer on some machines")
+	// The rest of all is the way into the kernel, which takes longer on some machines.
+	require.Greater(t, len(calls), len(samples)/2)
+	assert.GreaterOrEqual(t, reads, 0.95)
 }

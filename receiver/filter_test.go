@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -23,9 +24,11 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pprofile"
 
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/filter"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/metadatatest"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/roottest"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/source"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/receiver"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/test/workloads"
 )
@@ -350,4 +353,61 @@ func ownCPU(t testing.TB) time.Duration {
 	var u syscall.Rusage
 	require.NoError(t, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
 	return time.Duration(u.Utime.Nano())
+}
+
+// told is a source that keeps whose samples the sampler was told to drop.
+type told struct {
+	receiver.Source
+	mu   sync.Mutex
+	now  map[event.LifeID]struct{}
+	ever int
+}
+
+func (s *told) Reject(id event.LifeID) error {
+	s.mu.Lock()
+	s.now[id] = struct{}{}
+	s.ever++
+	s.mu.Unlock()
+	return s.Source.Reject(id)
+}
+
+func (s *told) Readmit(id event.LifeID) error {
+	s.mu.Lock()
+	delete(s.now, id)
+	s.mu.Unlock()
+	return s.Source.Readmit(id)
+}
+
+// over counts those that do not exist any more.
+func (s *told) over() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id := range s.now {
+		if _, err := os.Stat(fmt.Sprint("/proc/", id.Proc.PID)); err != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// The sampler does not keep whose samples it was to drop when they are over.
+func TestTheSamplerForgetsWhoIsOver(t *testing.T) {
+	roottest.Need(t)
+	lives := workloads.BuildLives(t)
+	kernel := &told{now: map[event.LifeID]struct{}{}}
+	open := func(s source.Settings) (_ receiver.Source, err error) {
+		kernel.Source, err = receiver.OpenKernel(s)
+		return kernel, err
+	}
+	r, err := receiver.New(metadatatest.NewSettings(componenttest.NewTelemetry()),
+		filtering(include(filter.Rule{Executable: lives.Alpha})), open, consumertest.NewNop())
+	require.NoError(t, err)
+	require.NoError(t, r.Start(t.Context(), componenttest.NewNopHost()))
+	const n = 20
+	lives.Run(t, "repeat %d ( fork ( exec %s burn 1 50 ) )", n, lives.Beta)
+	kernel.mu.Lock()
+	require.GreaterOrEqual(t, kernel.ever, n/2, "the test has no power")
+	kernel.mu.Unlock()
+	require.Eventually(t, func() bool { return kernel.over() == 0 }, 30*time.Second, 100*time.Millisecond)
+	require.NoError(t, r.Shutdown(t.Context()))
 }

@@ -203,9 +203,13 @@ func stacks(s *snapshot) values {
 		event.UserUnsupported: "unsupported",
 		event.UserUnmapped:    "unmapped",
 	}
+	return named(names[:], s.pipeline.Stacks[:])
+}
+
+func named(names []string, counts []uint64) values {
 	out := values{}
 	for i, name := range names {
-		out[name] = s.pipeline.Stacks[i]
+		out[name] = counts[i]
 	}
 	return out
 }
@@ -237,11 +241,7 @@ func contextReads(s *snapshot) values {
 		pipeline.ContextUnreadable: "unreadable",
 		pipeline.ContextRefused:    "refused",
 	}
-	out := values{}
-	for i, name := range names {
-		out[name] = s.pipeline.Contexts[i]
-	}
-	return out
+	return named(names[:], s.pipeline.Contexts[:])
 }
 
 func threadContexts(s *snapshot) values {

@@ -74,7 +74,7 @@ func (k *Kernel) follow(online []int) error {
 	}
 	for _, c := range k.cpus {
 		if slices.Contains(online, c.id) {
-			errs = append(errs, k.resume(c))
+			errs = append(errs, k.adjust(c))
 		}
 	}
 	return errors.Join(errs...)
@@ -107,11 +107,12 @@ func (k *Kernel) addLate(id int) error {
 	return nil
 }
 
-// resume follows a CPU that is online, and starts or stops its clock.
-func (k *Kernel) resume(c *cpu) error {
-	if err := c.mapped.resume(); err != nil {
-		return err
-	}
+// adjust has a CPU that is online record mappings, and starts or stops its clock.
+func (k *Kernel) adjust(c *cpu) error {
+	return errors.Join(c.mapped.resume(), k.adjustClock(c))
+}
+
+func (k *Kernel) adjustClock(c *cpu) error {
 	on := k.samples(c.id)
 	switch {
 	case on == (c.clock != nil):

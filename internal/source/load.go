@@ -8,7 +8,6 @@ package source
 import (
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"runtime"
 
@@ -63,23 +62,24 @@ func load(s Settings, possible, spare int) (*objects, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the kernel's version: %w", err)
 	}
-	controller, err := controllerID(s.LegacyController)
-	if err != nil {
-		return nil, err
-	}
 	rejecting := uint8(0)
 	if s.MaxRejected > 0 {
 		rejecting = 1
 	}
-	for name, value := range map[string]any{
-		bpf.ProfilerVarWorkerFlags:      workerFlags(version),
-		bpf.ProfilerVarSpareRing:        uint32(spare),
-		bpf.ProfilerVarCopyBudget:       uint32(s.CopiesPerSecond() / 8),
-		bpf.ProfilerVarKernelStack:      kernelStack(),
-		bpf.ProfilerVarLegacyController: controller,
-		bpf.ProfilerVarMinAge:           uint64(s.MinAge),
-		bpf.ProfilerVarRejecting:        rejecting,
-	} {
+	variables := map[string]any{
+		bpf.ProfilerVarWorkerFlags: workerFlags(version),
+		bpf.ProfilerVarSpareRing:   uint32(spare),
+		bpf.ProfilerVarCopyBudget:  uint32(s.CopiesPerSecond() / 8),
+		bpf.ProfilerVarKernelStack: kernelStack(),
+		bpf.ProfilerVarMinAge:      uint64(s.MinAge),
+		bpf.ProfilerVarRejecting:   rejecting,
+	}
+	if s.LegacyController != "" {
+		if variables[bpf.ProfilerVarLegacyController], err = controllerID(s.LegacyController); err != nil {
+			return nil, err
+		}
+	}
+	for name, value := range variables {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return nil, fmt.Errorf("set %s: %w", name, err)
 		}
@@ -122,9 +122,6 @@ func kernelStack() uint64 {
 // controllerID is the number that the running kernel gives a controller: its
 // <name>_cgrp_id in include/linux/cgroup_subsys.h, which depends on how it was built.
 func controllerID(name string) (uint32, error) {
-	if name == "" {
-		return noController, nil
-	}
 	kernel, err := btf.LoadKernelSpec()
 	if err != nil {
 		return 0, fmt.Errorf("read the kernel's types: %w", err)
@@ -140,9 +137,6 @@ func controllerID(name string) (uint32, error) {
 	}
 	return 0, fmt.Errorf("the kernel has no controller %q", name)
 }
-
-// noController is NO_CONTROLLER in bpf/wire.h.
-const noController = math.MaxUint32
 
 // workerFlags are the PF_* bits in include/linux/sched.h of tasks that never run
 // user code. A version is coded as in KERNEL_VERSION.

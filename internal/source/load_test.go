@@ -16,9 +16,6 @@ import (
 // The kernel's types number its controllers.
 func TestTheNumberOfAController(t *testing.T) {
 	roottest.Need(t)
-	none, err := controllerID("")
-	require.NoError(t, err)
-	require.EqualValues(t, noController, none)
 	cpu, err := controllerID("cpu")
 	require.NoError(t, err)
 	memory, err := controllerID("memory")

@@ -100,8 +100,8 @@ func (b *builder) lowest() uint64 {
 // compile returns the rows of one section. Where FDEs overlap, the first one by
 // address wins.
 func (b *builder) compile(l *entries) ([]Row, error) {
-	const usual = 8 // rows of a function
-	out := rows{dictionary: &b.dictionary, base: b.table.Base, all: make([]Row, 0, usual*len(l.fdes))}
+	const usual, most = 8, 1 << 20 // rows of a function, and those that memory is reserved for
+	out := rows{dictionary: &b.dictionary, base: b.table.Base, all: make([]Row, 0, min(usual*len(l.fdes), most))}
 	b.machine.rows = &out
 	for _, f := range l.fdes {
 		start := max(f.start, out.end)

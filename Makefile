@@ -19,7 +19,7 @@ in-each = @set -e; for m in . $(MODULES); do echo "$$m: go $(1)"; (cd $$m && $(G
 
 .DEFAULT_GOAL := help
 .PHONY: help run build build-contrib build-e2e generate check-generated check-tidy fmt check-fmt vet \
-	staticcheck lint-imports lint test-needs test-needs-stacks test test-race test-e2e test-stacks test-browser test-model test-kernels simulate schema symbols cross bench bench-host bench-files clean
+	staticcheck lint-imports lint test-needs test-needs-stacks test test-oracles test-race test-e2e test-stacks test-browser test-model test-kernels simulate schema symbols cross bench bench-host bench-files clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -86,6 +86,10 @@ test-needs:
 # -p 1: tests on the kernel load all CPUs, so packages take turns. FLAGS=-short is what CI runs.
 test: test-needs ## Run all tests, those on the kernel only when root
 	$(call in-each,test -count=1 -timeout 30m -p 1 $(FLAGS) ./...)
+
+# What the short form leaves out and takes a minute.
+test-oracles: ## Run the simulation, and compare names and lines with llvm-symbolizer and the Go runtime
+	$(GO) test -count=1 ./test/simulation ./test/symbols ./internal/gosymbol
 
 # Who has goroutines; internal/lint sees to it that others have none.
 CONCURRENT := . ./cmd/... ./receiver/... ./internal/source/... ./internal/sourcetest/... ./internal/metadatatest/...

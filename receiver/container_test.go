@@ -27,6 +27,7 @@ import (
 // One path, one program, two containers: only the cgroup tells them apart, in the
 // hierarchy of version 2 and where a host has those of version 1.
 func TestTurnsInTwoContainers(t *testing.T) {
+	roottest.InTime(t)
 	roottest.Need(t)
 	lives := workloads.BuildLives(t)
 	n := lifeCount()

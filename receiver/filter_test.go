@@ -392,6 +392,7 @@ func (s *told) over() (n int) {
 
 // The sampler does not keep whose samples it was to drop when they are over.
 func TestTheSamplerForgetsWhoIsOver(t *testing.T) {
+	roottest.InTime(t)
 	roottest.Need(t)
 	lives := workloads.BuildLives(t)
 	kernel := &told{now: map[event.LifeID]struct{}{}}

@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/consumer/consumertest"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/roottest"
 )
 
 // script burns as a shell, as its fork, and after an exec with other arguments
@@ -24,6 +26,7 @@ const burnOn = `n=0; while [ $n -lt 400000 ]; do n=$((n+1)); done`
 // What a process was started with belongs to one generation of it, and to its
 // forks.
 func TestWhatProcessesWereStartedWith(t *testing.T) {
+	roottest.InTime(t)
 	s := fast()
 	s.SamplesPerSecond = 499
 	s.CommandArgs, s.Variables = true, []string{"COLOR", "ABSENT"}

@@ -118,6 +118,7 @@ func lifeCount() int {
 }
 
 func TestProgramsThatTakeTurnsOnAPIDKeepTheirSamples(t *testing.T) {
+	roottest.InTime(t)
 	roottest.Need(t)
 	lives := workloads.BuildLives(t)
 	n := lifeCount()
@@ -128,6 +129,7 @@ func TestProgramsThatTakeTurnsOnAPIDKeepTheirSamples(t *testing.T) {
 
 // The kernel chooses the addresses, so a name proves that the right file was read.
 func TestNamesAreThoseOfTheProgramThatRan(t *testing.T) {
+	roottest.InTime(t)
 	roottest.Need(t)
 	lives := workloads.BuildRelocatedLives(t)
 	n := lifeCount()

@@ -22,6 +22,7 @@ import (
 
 // With the host as the resource, samples tell their process, their thread and their CPU.
 func TestTheHostAsTheResource(t *testing.T) {
+	roottest.InTime(t)
 	roottest.Need(t)
 	s := fast()
 	s.Placement = pipeline.Placement{ResourceBy: pipeline.ByHost, Samples: pipeline.OfSamples}

@@ -118,6 +118,9 @@ func TestModulesAreNamed(t *testing.T) {
 	require.LessOrEqual(t, different, (same+alias+between)/1000)
 }
 
+// wp512 are the functions of that module, of which the kernel tries all when it is loaded.
+var wp512 = []string{"wp512_init", "wp512_process_buffer", "wp512_update", "wp512_final", "wp256_final", "wp384_final"}
+
 // TestAModuleThatIsLoadedLater has its own names, and never those of the modules before it.
 func TestAModuleThatIsLoadedLater(t *testing.T) {
 	load(t, "libcrc32c")
@@ -145,7 +148,7 @@ func TestAModuleThatIsLoadedLater(t *testing.T) {
 			switch name := nameOf(d, l); {
 			case name == "":
 				nameless++
-			case file == "[wp512]" && strings.HasPrefix(name, "wp512_"):
+			case file == "[wp512]" && slices.Contains(wp512, name):
 				named++
 			default:
 				wrong[file+" "+name]++

@@ -202,7 +202,7 @@ func (c *Config) validateIncludeEnvVars() error {
 	}
 	seen := make(map[string]bool, len(c.IncludeEnvVars))
 	for _, name := range c.IncludeEnvVars {
-		if name == "" || strings.ContainsAny(name, "=\x00") || seen[name] {
+		if name == "" || strings.ContainsAny(name, "=,\x00") || seen[name] {
 			errs = append(errs, fmt.Errorf("include_env_vars: %q is out of range, want exact names of variables, each once", name))
 		}
 		seen[name] = true

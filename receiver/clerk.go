@@ -64,9 +64,7 @@ func (c clerk) file(r pipeline.FileRequest) func() apply {
 		c.limited(fault)
 		if answer.Table != nil {
 			pieces, err := c.place(answer.Table)
-			if err != nil {
-				c.warn(err)
-			}
+			c.limited(err)
 			answer.Pieces, answer.Full = pieces, err != nil
 		}
 		return func(p *pipeline.Pipeline) { p.Loaded(answer) }

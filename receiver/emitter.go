@@ -71,12 +71,12 @@ func (e *emitter) deliver(ctx context.Context, w *pipeline.Window, wall int64) d
 	settings := e.settings
 	settings.WallOffset = wall
 	for batch := range w.Batches(settings, w) {
-		d.unnamed += uint64(batch.UnnamedLocations)
-		d.unread += uint64(batch.PendingLocations)
-		d.unidentified += uint64(batch.UnidentifiedMappings)
 		switch err := e.push(ctx, batch); {
 		case err == nil:
 			d.delivered += batch.Samples
+			d.unnamed += uint64(batch.UnnamedLocations)
+			d.unread += uint64(batch.PendingLocations)
+			d.unidentified += uint64(batch.UnidentifiedMappings)
 		case consumererror.IsPermanent(err):
 			d.permanent += batch.Samples
 		case ctx.Err() != nil:

@@ -104,13 +104,23 @@ func (c *code) id(m *event.Mapping) event.FileID {
 	return m.ID()
 }
 
+// requestID is what requests and answers name a file by, whatever it is known by: what only
+// a record tells of may be another file by now.
+func requestID(id event.FileID, m *event.Mapping) event.FileID {
+	if m.File.Recorded() {
+		return m.ID()
+	}
+	return id
+}
+
 // want asks for a file unless it is known or on its way. It returns whether an answer
 // is to come.
 func (c *code) want(id event.FileID, m *event.Mapping, by Holders) bool {
 	if id == (event.FileID{}) || len(c.wanted) >= maxFileRequests {
 		return false
 	}
-	if _, ok := c.wanted[id]; ok {
+	asked := requestID(id, m)
+	if _, ok := c.wanted[asked]; ok {
 		return true
 	}
 	_, ok := c.known.Get(part{id, whole})
@@ -118,15 +128,11 @@ func (c *code) want(id event.FileID, m *event.Mapping, by Holders) bool {
 	if ok && isPlaced && !m.File.Recorded() {
 		return false
 	}
-	r := FileRequest{ID: id, Holders: by, Mapping: *m, Placed: isPlaced && !m.File.Recorded()}
-	if m.File.Recorded() {
-		id = m.ID()
-		r.ID = id
-		if ok && isPlaced {
-			r.Known = c.contents[m.File]
-		}
+	r := FileRequest{ID: asked, Holders: by, Mapping: *m, Placed: isPlaced && !m.File.Recorded()}
+	if m.File.Recorded() && ok && isPlaced {
+		r.Known = c.contents[m.File]
 	}
-	c.wanted[id] = r.Placed
+	c.wanted[asked] = r.Placed
 	c.queue = append(c.queue, r)
 	return true
 }
@@ -190,9 +196,9 @@ func (c *code) miss(id event.FileID) {
 	c.absent[id] = struct{}{}
 }
 
-// isAbsent reports whether a file could not be had when it was last asked for.
-func (c *code) isAbsent(id event.FileID) bool {
-	_, ok := c.absent[id]
+// isAbsent reports whether the file of a mapping could not be had when it was last asked for.
+func (c *code) isAbsent(m *event.Mapping) bool {
+	_, ok := c.absent[requestID(c.id(m), m)]
 	return ok
 }
 
@@ -206,8 +212,7 @@ func (c *code) file(m *event.Mapping) *symbol.File {
 // asked says whether the file of a mapping, or the index of its debug information, is on
 // its way.
 func (c *code) asked(m *event.Mapping) bool {
-	_, named := c.wanted[c.id(m)]
-	_, recorded := c.wanted[m.ID()]
+	_, named := c.wanted[requestID(c.id(m), m)]
 	_, indexed := c.units.wanted[part{c.id(m), index}]
-	return named || recorded || indexed
+	return named || indexed
 }

@@ -60,7 +60,7 @@ func TestAFileThatIsChangedInPlaceIsReadAgain(t *testing.T) {
 	require.Equal(t, before, ask().Known)
 	c.loaded(FileAnswer{ID: m.ID(), Content: before}) // it is the same
 	require.Same(t, one, c.file(m))
-	require.False(t, c.isAbsent(m.ID()))
+	require.False(t, c.isAbsent(m))
 	c.tables.sweep(true)
 	require.Zero(t, ask().Known, "its table is to be made again")
 	c.loaded(FileAnswer{ID: m.ID(), Content: before, File: one})
@@ -70,10 +70,29 @@ func TestAFileThatIsChangedInPlaceIsReadAgain(t *testing.T) {
 	require.Equal(t, after, ask().Known)
 	c.loaded(FileAnswer{ID: m.ID()}) // it cannot be reached any more
 	require.Same(t, two, c.file(m))
-	require.True(t, c.isAbsent(m.ID()))
+	require.True(t, c.isAbsent(m))
 	ask()
 	c.loaded(FileAnswer{ID: m.ID(), Content: after, File: two})
-	require.False(t, c.isAbsent(m.ID()))
+	require.False(t, c.isAbsent(m))
+}
+
+// What only a record tells of is asked for by that, whatever it is known by: once, and lives
+// that wait for it are told.
+func TestAFileKnownByItsInodeIsAskedForOnce(t *testing.T) {
+	c := newCode(1 << 20)
+	m := &event.Mapping{Path: "/x", File: event.File{Device: 1, Inode: 2, Generation: 3}}
+	c.buildIDs[m.File] = "abc"
+	for range 3 {
+		require.True(t, c.want(c.id(m), m, holders(life)))
+	}
+	require.Len(t, c.requests(9), 1)
+	require.True(t, c.asked(m))
+	w := newWalk(c)
+	require.False(t, w.await(c.id(m), m, life, false))
+	c.loaded(FileAnswer{ID: m.ID()})
+	w.arrived(m.ID(), false)
+	require.Empty(t, w.waiting)
+	require.Contains(t, w.lacking, life)
 }
 
 // A file that finds no room among those that wait is asked for when it comes up again.

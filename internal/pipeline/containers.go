@@ -5,8 +5,8 @@ package pipeline
 
 import "github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 
-// maxGroups bounds the control groups that are known. At the limit all are asked
-// for again, as processes of them come up.
+// maxGroups bounds the control groups that are known, and those that are asked for. At the
+// limit all are asked for again, as processes of them come up, or have samples.
 const maxGroups = 16384
 
 // Group is what is known of a control group.
@@ -38,7 +38,7 @@ func (c *containers) want(group event.CgroupID) {
 	if group == (event.CgroupID{}) {
 		return
 	}
-	if _, ok := c.known[group]; ok {
+	if _, ok := c.known[group]; ok || len(c.asked) >= maxGroups {
 		return
 	}
 	if len(c.known) >= maxGroups {

@@ -80,6 +80,22 @@ func TestTheGroupKnowsBetterThanTheImage(t *testing.T) {
 	}
 }
 
+// A group that was forgotten for lack of room is looked up again for the samples of its
+// processes.
+func TestAForgottenGroupIsAskedForAgain(t *testing.T) {
+	p := newPipeline()
+	group, s := event.CgroupID{Unified: 5}, sample(1500*ms, 7)
+	p.Batch(&event.Batch{Lifecycle: []event.Lifecycle{{Kind: event.Fork, KTime: 1400 * ms, Proc: s.Proc, Cgroup: group}}})
+	require.Len(t, p.GroupRequests(9), 1)
+	p.GroupFound(group, Group{Container: "c5"})
+	clear(p.groups.known)
+	p.Batch(batch(s))
+	p.Complete(1600 * ms)
+	require.Equal(t, []event.CgroupID{group}, p.GroupRequests(9))
+	p.GroupFound(group, Group{Container: "c5"})
+	require.Equal(t, "c5", containerOf(t, p.Complete(2000 * ms)[0]))
+}
+
 func TestGroupsAreBounded(t *testing.T) {
 	c := newContainers()
 	c.want(event.CgroupID{})
@@ -88,7 +104,12 @@ func TestGroupsAreBounded(t *testing.T) {
 		c.want(event.CgroupID{Legacy: uint64(i + 1)})
 		require.LessOrEqual(t, len(c.known), maxGroups)
 		require.Len(t, c.requests(9), 1)
+		c.found(event.CgroupID{Legacy: uint64(i + 1)}, Group{Container: "c"})
 	}
-	c.found(event.CgroupID{Legacy: 1}, Group{})
 	require.NotContains(t, c.known, event.CgroupID{Legacy: 1})
+	for i := range 2 * maxGroups {
+		c.want(event.CgroupID{Unified: uint64(i + 1)})
+	}
+	require.Len(t, c.asked, maxGroups, "of those that nobody answers for")
+	require.Len(t, c.requests(3*maxGroups), maxGroups)
 }

@@ -56,7 +56,7 @@ func (c *copies) take(to counter, s *event.Sample) bool {
 func (c *copies) ask(life *process.Life) {
 	for m := range life.Mappings {
 		id := c.code.id(m)
-		if _, ok := c.code.tables.get(id); !ok && !c.code.isAbsent(id) {
+		if _, ok := c.code.tables.get(id); !ok && !c.code.isAbsent(m) {
 			c.code.want(id, m, holders(life))
 		}
 	}
@@ -126,7 +126,7 @@ func (c *copies) find(m *event.Mapping, life *process.Life, address uint64) (rul
 	id := c.code.id(m)
 	file, ok := c.code.tables.get(id)
 	if !ok {
-		return unwind.NoInfo, unwind.CodeBare, c.code.isAbsent(id) || !c.code.want(id, m, holders(life))
+		return unwind.NoInfo, unwind.CodeBare, c.code.isAbsent(m) || !c.code.want(id, m, holders(life))
 	}
 	bias := file.bias(m)
 	for _, p := range file.pieces {

@@ -37,7 +37,7 @@ type PerfMapAnswer struct {
 }
 
 const (
-	// maxPerfMaps bounds what is kept of all lists.
+	// maxPerfMapBytes bounds what is kept of all lists.
 	maxPerfMapBytes = 64 << 20
 	// maxPerfMapRequests bounds the requests that wait.
 	maxPerfMapRequests = 256
@@ -71,7 +71,7 @@ func newJIT(on bool) *jit { return &jit{on: on, maps: map[*process.Life]*perfMap
 
 // want asks for the names of a life's code, or for what was added to them.
 func (j *jit) want(life *process.Life) {
-	if !j.on {
+	if !j.on || !life.Current() { // of what is over there is no list, and nobody would forget it
 		return
 	}
 	m := j.maps[life]

@@ -161,3 +161,11 @@ func TestAListIsReadAgainForNewCode(t *testing.T) {
 	p.Complete(3000 * ms)
 	require.Len(t, more(3100*ms, 0x5000), 1)
 }
+
+// Nobody would forget the list of a life that is over.
+func TestNoListIsAskedForOfWhoIsOver(t *testing.T) {
+	j := newJIT(true)
+	j.want(life)
+	require.Empty(t, j.maps)
+	require.Empty(t, j.requests(9))
+}

@@ -144,3 +144,18 @@ func TestKernelWithoutNames(t *testing.T) {
 		w[0].Resolve(profile.Frame{Binary: kernel, Offset: at + 8}))
 	require.False(t, p.KernelRequested())
 }
+
+// Code that the kernel dropped is forgotten also when nothing is sampled.
+func TestKernelCodeIsForgottenInEmptyWindows(t *testing.T) {
+	p := newPipeline()
+	for i := range event.KTime(20) {
+		at := start + i*1000*ms
+		code := event.KernelCode{Start: 0x1000 * uint64(i+1), KTime: at + 100*ms}
+		gone := code
+		gone.KTime, gone.Gone = at+200*ms, true
+		p.Batch(&event.Batch{Kernel: []event.KernelCode{code, gone}})
+		require.Empty(t, p.Complete(at+1000*ms))
+	}
+	require.LessOrEqual(t, len(p.kernel.made), 2)
+	require.LessOrEqual(t, len(p.kernel.ended), 2)
+}

@@ -224,6 +224,7 @@ func (p *Pipeline) release(until event.KTime) {
 			p.walk.sampled(life)
 			p.contexts.sampled(life, s.KTime)
 		}
+		p.groups.want(life.Cgroup) // again, if it was forgotten
 		to := counter{p.window, p.window.owner(life), life, life.Memory()}
 		if s.UserStack == event.UserCopied && !p.copies.take(to, s) {
 			return // it waits

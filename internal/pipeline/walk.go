@@ -157,17 +157,17 @@ func (w *walk) space(life *process.Life) (s unwind.Space, files []*placed, whole
 // await asks for the table of a file, for one that could not be had only if it is to
 // be asked for again. It returns false if an answer is worth waiting for.
 func (w *walk) await(id event.FileID, m *event.Mapping, life *process.Life, again bool) (settled bool) {
-	absent := w.code.isAbsent(id)
+	absent, asked := w.code.isAbsent(m), requestID(id, m)
 	switch {
 	case id == (event.FileID{}):
 		return true
 	case absent && !again, !w.code.want(id, m, holders(life)):
 		w.lacking[life] = struct{}{}
 		return true
-	case w.waiting[id] == nil:
-		w.waiting[id] = map[*process.Life]struct{}{}
+	case w.waiting[asked] == nil:
+		w.waiting[asked] = map[*process.Life]struct{}{}
 	}
-	w.waiting[id][life] = struct{}{}
+	w.waiting[asked][life] = struct{}{}
 	return absent
 }
 

@@ -63,13 +63,12 @@ func (p *Pipeline) handOut(closed []*Window) []*Window {
 	}
 	p.copies.retry(w, p.count)
 	p.selection.settle(w)
+	p.kernel.window(w.End()) // it keeps what it needs of that
 	if p.ending = nil; w.Samples() == 0 {
 		return closed
 	}
 	p.ledger.Closed += w.Samples()
-	c := w.close(p.notes())
-	p.kernel.window(w.End())
-	return append(closed, c)
+	return append(closed, w.close(p.notes()))
 }
 
 // open returns the windows that have not been handed out.

@@ -192,3 +192,17 @@ func TestMissedInDoubt(t *testing.T) {
 	}
 	require.Equal(t, 10, reads, "one in a second")
 }
+
+// What is kept of a memory stays, whatever is sampled and completed later.
+func TestKeptMemoryStays(t *testing.T) {
+	tab := New(Settings{})
+	tab.ObserveMapped([]event.Mapped{mapped(12*us, a.PID, 10, 20, "/first"), mapped(14*us, a.PID, 10, 20, "/second")})
+	exec := event.Lifecycle{Kind: event.Exec, KTime: 11 * us, Proc: a, Generation: 1}
+	round(tab, 20*us, fork(10*us, a, no, 0), exec)
+	kept := tab.Attribute(hit(13*us, a, 1)).Memory().Keep()
+	for until := 30 * us; until < 60*us; until += 10 * us {
+		round(tab, until)
+		tab.Attribute(hit(until-1, a, 1))
+	}
+	require.Equal(t, "/first", kept.Find(15, 13*us).Path)
+}

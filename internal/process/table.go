@@ -148,7 +148,7 @@ func (t *Table) Attribute(s *event.Sample) *Life {
 	if s.UserStack != event.UserExit {
 		t.want(in, l)
 	}
-	if l.memory != nil {
+	if l.memory != nil && !l.memory.shared {
 		l.memory.forget(t.settled)
 	}
 	return l

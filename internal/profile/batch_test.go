@@ -177,3 +177,20 @@ func TestSamplesOutsideTheWindowAreKept(t *testing.T) {
 	require.EqualValues(t, 2, b.Samples)
 	requireConformant(t, b)
 }
+
+// halfRead knows the same of two binaries, of which one is still being read.
+type halfRead struct{}
+
+func (halfRead) Resolve(f Frame) Location {
+	return Location{Address: f.Offset, FrameType: "native", Pending: f.Binary == 1}
+}
+
+func TestALocationIsThereOnce(t *testing.T) {
+	w := NewWindow(windowStart, windowEnd)
+	w.Add(testOwner(1), Labels{}, windowEnd, []Frame{{Binary: 1, Offset: 8}, {Binary: 2, Offset: 8}})
+	batches := collect(w, testSettings, halfRead{})
+	require.Len(t, batches, 1)
+	requireConformant(t, batches[0])
+	require.Equal(t, 2, batches[0].Profiles.Dictionary().LocationTable().Len(), "and the one that is not set")
+	require.Equal(t, 1, batches[0].PendingLocations)
+}

@@ -30,6 +30,9 @@ type dictionary struct {
 	// size is the encoded length of all entries.
 	size int
 
+	// unread are the locations that are still being read about.
+	unread map[uint32]struct{}
+
 	// ofFrame and ofStack remember what frames and the window's stacks became.
 	ofFrame map[Frame]uint32
 	ofStack map[uint32]uint32
@@ -64,7 +67,6 @@ type (
 		address   uint64
 		lines     uint32 // 0: none
 		frameType uint32 // attribute
-		pending   bool   // is not sent
 	}
 )
 
@@ -83,7 +85,7 @@ const (
 )
 
 func newDictionary(r Resolver, demangle func(string) string) *dictionary {
-	d := &dictionary{resolver: r, demangle: demangle, size: emptySize, ofFrame: map[Frame]uint32{}, ofStack: map[uint32]uint32{}}
+	d := &dictionary{resolver: r, demangle: demangle, size: emptySize, unread: map[uint32]struct{}{}, ofFrame: map[Frame]uint32{}, ofStack: map[uint32]uint32{}}
 	d.strings.add("")
 	d.attributes.add(attribute{})
 	d.functions.add(function{})
@@ -222,13 +224,16 @@ func (d *dictionary) location(f Frame) uint32 {
 // resolve returns the index of the location of a frame not seen before.
 func (d *dictionary) resolve(f Frame) uint32 {
 	l := d.resolver.Resolve(f)
-	e := location{address: l.Address, pending: l.Pending}
+	e := location{address: l.Address}
 	e.mapping = d.mapping(l.Mapping)
 	e.lines = d.linesOf(l.Lines)
 	e.frameType = d.attribute(keyFrameType, l.FrameType)
 	i, added := d.locations.intern(e)
 	if added {
 		d.size += bytesSize(d.locationSize(e))
+	}
+	if l.Pending {
+		d.unread[i] = struct{}{}
 	}
 	return i
 }

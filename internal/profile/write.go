@@ -112,8 +112,8 @@ func (d *dictionary) unnamed() int {
 // pending counts the locations that are still being read about.
 func (d *dictionary) pending() int {
 	n := 0
-	for _, l := range d.locations.keys[1:] {
-		if l.pending {
+	for i := range d.unread {
+		if int(i) < len(d.locations.keys) { // else it was truncated
 			n++
 		}
 	}

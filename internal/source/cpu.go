@@ -45,11 +45,12 @@ func (k *Kernel) UpdateCPUs() error {
 // Sample turns the clocks of the CPUs on or off. Lifecycle and mappings are recorded all
 // the time.
 func (k *Kernel) Sample(on bool) error {
+	k.paused = !on
 	_, online, err := onlineCPUs()
 	if err != nil {
+		k.online = "" // UpdateCPUs makes up for it
 		return err
 	}
-	k.paused = !on
 	return k.follow(online)
 }
 

@@ -713,13 +713,13 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ReceiverEbpfProfilerFramesPending, err = builder.meter.Int64ObservableCounter(
 		"otelcol_receiver_ebpf_profiler_frames_pending",
-		metric.WithDescription("Frames delivered before what names them, or tells their lines and inlined calls, had been read. They are complete in the next window. [Development]"),
+		metric.WithDescription("Different frames of batches, delivered before what names them, or tells their lines and inlined calls, had been read. Later windows have the names. [Development]"),
 		metric.WithUnit("{frame}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverEbpfProfilerFramesUnnamed, err = builder.meter.Int64ObservableCounter(
 		"otelcol_receiver_ebpf_profiler_frames_unnamed",
-		metric.WithDescription("Frames delivered without a function name. [Development]"),
+		metric.WithDescription("Different frames of batches, delivered without a function name. [Development]"),
 		metric.WithUnit("{frame}"),
 	)
 	errs = errors.Join(errs, err)
@@ -749,7 +749,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ReceiverEbpfProfilerMappingsUnidentified, err = builder.meter.Int64ObservableCounter(
 		"otelcol_receiver_ebpf_profiler_mappings_unidentified",
-		metric.WithDescription("Mappings delivered without a build ID because their file has none and could not be read. [Development]"),
+		metric.WithDescription("Mappings of files delivered without a build ID because their file has none and could not be read. [Development]"),
 		metric.WithUnit("{mapping}"),
 	)
 	errs = errors.Join(errs, err)

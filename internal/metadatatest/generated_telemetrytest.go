@@ -118,7 +118,7 @@ func AssertEqualReceiverEbpfProfilerEvictions(t *testing.T, tt *componenttest.Te
 func AssertEqualReceiverEbpfProfilerFramesPending(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_receiver_ebpf_profiler_frames_pending",
-		Description: "Frames delivered before what names them, or tells their lines and inlined calls, had been read. They are complete in the next window. [Development]",
+		Description: "Different frames of batches, delivered before what names them, or tells their lines and inlined calls, had been read. Later windows have the names. [Development]",
 		Unit:        "{frame}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -134,7 +134,7 @@ func AssertEqualReceiverEbpfProfilerFramesPending(t *testing.T, tt *componenttes
 func AssertEqualReceiverEbpfProfilerFramesUnnamed(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_receiver_ebpf_profiler_frames_unnamed",
-		Description: "Frames delivered without a function name. [Development]",
+		Description: "Different frames of batches, delivered without a function name. [Development]",
 		Unit:        "{frame}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -214,7 +214,7 @@ func AssertEqualReceiverEbpfProfilerMappingsRecorded(t *testing.T, tt *component
 func AssertEqualReceiverEbpfProfilerMappingsUnidentified(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_receiver_ebpf_profiler_mappings_unidentified",
-		Description: "Mappings delivered without a build ID because their file has none and could not be read. [Development]",
+		Description: "Mappings of files delivered without a build ID because their file has none and could not be read. [Development]",
 		Unit:        "{mapping}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,

@@ -5,6 +5,7 @@ package profile
 
 import (
 	"encoding/binary"
+	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pprofile"
 )
@@ -120,11 +121,12 @@ func (d *dictionary) pending() int {
 	return n
 }
 
-// unidentified counts the mappings without a build ID.
+// unidentified counts the mappings of files without a build ID. What is no file, such as the
+// kernel, has its name in brackets.
 func (d *dictionary) unidentified() int {
 	n := 0
 	for _, m := range d.mappings.keys[1:] {
-		if len(m.buildIDs()) == 0 {
+		if len(m.buildIDs()) == 0 && !strings.HasPrefix(d.strings.keys[m.filename], "[") {
 			n++
 		}
 	}

@@ -109,7 +109,13 @@ type Config struct {
 	_ struct{}
 }
 
-var _ confmap.Validator = (*Config)(nil)
+var (
+	_ confmap.Validator   = (*Config)(nil)
+	_ confmap.Unmarshaler = (*Config)(nil)
+)
+
+// Unmarshal lets a single CPU be a number in YAML.
+func (c *Config) Unmarshal(conf *confmap.Conf) error { return unmarshal(conf, c, "cpus") }
 
 func createDefaultConfig() component.Config {
 	return &Config{

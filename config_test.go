@@ -96,6 +96,10 @@ func TestLoadConfig(t *testing.T) {
 	require.EqualError(t, confmap.Validate(load(t, "wrong")),
 		"samples_per_second: 0 is out of range, want 1 to 10000\n"+
 			`root_path: "hostfs" is out of range, want an absolute path`)
+	numbers := load(t, "numbers").(*Config)
+	require.NoError(t, confmap.Validate(numbers))
+	require.Equal(t, "3", numbers.CPUs)
+	require.Equal(t, []FilterRule{{Container: "123456789012"}, {Comm: "7"}}, numbers.Filter.Include)
 	require.ErrorContains(t, section(t, "unknown").Unmarshal(createDefaultConfig()), "samples_per_secund")
 }
 
@@ -198,9 +202,10 @@ func TestValidate(t *testing.T) {
 
 		{"variables", func(c *Config) { c.IncludeEnvVars = []string{"A", "a", "A B"} }, ""},
 		{
-			"variables wrong", func(c *Config) { c.IncludeEnvVars = []string{"", "A=B", "A\x00", "C", "C"} },
+			"variables wrong", func(c *Config) { c.IncludeEnvVars = []string{"", "A=B", "A,B", "A\x00", "C", "C"} },
 			`include_env_vars: "" is out of range, want exact names of variables, each once` + "\n" +
 				`include_env_vars: "A=B" is out of range, want exact names of variables, each once` + "\n" +
+				`include_env_vars: "A,B" is out of range, want exact names of variables, each once` + "\n" +
 				`include_env_vars: "A\x00" is out of range, want exact names of variables, each once` + "\n" +
 				`include_env_vars: "C" is out of range, want exact names of variables, each once`,
 		},

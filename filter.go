@@ -52,15 +52,23 @@ var (
 	_ confmap.Unmarshaler = (*FilterRule)(nil)
 )
 
-// Unmarshal lets the number of a user be one in YAML too.
+// Unmarshal lets texts that are numbers be such in YAML too.
 func (r *FilterRule) Unmarshal(conf *confmap.Conf) error {
-	if id, ok := conf.Get("user").(int); ok {
-		text := map[string]any{"user": strconv.Itoa(id)}
-		if err := conf.Merge(confmap.NewFromStringMap(text)); err != nil {
+	return unmarshal(conf, r, "user", "container", "comm")
+}
+
+// unmarshal reads a section in which numbers stand for the texts of some keys.
+func unmarshal(conf *confmap.Conf, to any, texts ...string) error {
+	for _, key := range texts {
+		n, ok := conf.Get(key).(int)
+		if !ok {
+			continue
+		}
+		if err := conf.Merge(confmap.NewFromStringMap(map[string]any{key: strconv.Itoa(n)})); err != nil {
 			return err
 		}
 	}
-	return conf.Unmarshal(r)
+	return conf.Unmarshal(to)
 }
 
 // Validate reports what is out of range beside the rules.

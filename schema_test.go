@@ -131,7 +131,7 @@ func bounds() map[string]object {
 		"max_processes":        {"minimum": 1, "maximum": maxMaxProcesses},
 		"max_batch_bytes":      {"minimum": minMaxBatchBytes},
 		"root_path":            {"pattern": "^/"},
-		"include_env_vars":     {"maxItems": maxIncludeEnvVars, "items": object{"type": "string", "pattern": "^[^=]+$"}},
+		"include_env_vars":     {"maxItems": maxIncludeEnvVars, "items": object{"type": "string", "pattern": "^[^=,]+$"}},
 		"debug_directories":    {"maxItems": maxDebugDirectories, "items": object{"type": "string", "pattern": "^/"}},
 		"symbol_cache_size":    {"minimum": minSymbolCacheSize, "maximum": maxSymbolCacheSize},
 		"resource_by":          {"enum": pipeline.Resources},

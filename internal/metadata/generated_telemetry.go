@@ -779,7 +779,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ReceiverEbpfProfilerProcessesRefused, err = builder.meter.Int64ObservableCounter(
 		"otelcol_receiver_ebpf_profiler_processes_refused",
-		metric.WithDescription("Processes counted under one common resource because max_processes was reached. [Development]"),
+		metric.WithDescription("Processes that were forked or listed and found no room because max_processes was reached. Their samples share one resource. [Development]"),
 		metric.WithUnit("{process}"),
 	)
 	errs = errors.Join(errs, err)

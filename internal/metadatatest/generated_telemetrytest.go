@@ -292,7 +292,7 @@ func AssertEqualReceiverEbpfProfilerProcesses(t *testing.T, tt *componenttest.Te
 func AssertEqualReceiverEbpfProfilerProcessesRefused(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_receiver_ebpf_profiler_processes_refused",
-		Description: "Processes counted under one common resource because max_processes was reached. [Development]",
+		Description: "Processes that were forked or listed and found no room because max_processes was reached. Their samples share one resource. [Development]",
 		Unit:        "{process}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,

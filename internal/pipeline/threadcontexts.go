@@ -39,8 +39,8 @@ type ThreadContextAnswer struct {
 }
 
 const (
-	// maxThreadContextRequests bounds the requests that wait. What finds no room is asked for when
-	// the process is published again.
+	// maxThreadContextRequests bounds the requests that wait. What finds no room is asked for a
+	// moment later.
 	maxThreadContextRequests = 1024
 	// maxThreadContextTries bounds how often a place is asked for that is not there yet, with twice
 	// the time between any two.
@@ -70,6 +70,7 @@ type threadContext struct {
 	version uint64
 	asked   bool // and not answered
 	tries   int
+	counted bool        // as unresolved
 	next    event.KTime // when to ask again; zero: not at all
 }
 
@@ -173,7 +174,8 @@ func (c *threadContexts) settle(a *ThreadContextAnswer) bool {
 	if !a.Place.Known() {
 		if k.tries++; k.tries < maxThreadContextTries {
 			k.next = c.now + firstThreadContextTry<<k.tries
-		} else {
+		} else if !k.counted {
+			k.counted = true
 			c.unresolved++
 		}
 	}

@@ -55,7 +55,7 @@ func key(texts ...string) string {
 }
 
 func (p Process) fallback() string {
-	for _, s := range []string{p.Service, p.Pod, p.Host} {
+	for _, s := range []string{p.Service, p.Pod, p.Container, p.Host} {
 		if s != "" {
 			return s
 		}

@@ -355,15 +355,15 @@ func ownCPU(t testing.TB) time.Duration {
 	return time.Duration(u.Utime.Nano())
 }
 
-// told is a source that keeps whose samples the sampler was told to drop.
-type told struct {
+// ruled is a source that keeps whose samples the sampler was told to drop.
+type ruled struct {
 	receiver.Source
 	mu   sync.Mutex
 	now  map[event.LifeID]struct{}
 	ever int
 }
 
-func (s *told) Reject(id event.LifeID) error {
+func (s *ruled) Reject(id event.LifeID) error {
 	s.mu.Lock()
 	s.now[id] = struct{}{}
 	s.ever++
@@ -371,7 +371,7 @@ func (s *told) Reject(id event.LifeID) error {
 	return s.Source.Reject(id)
 }
 
-func (s *told) Readmit(id event.LifeID) error {
+func (s *ruled) Readmit(id event.LifeID) error {
 	s.mu.Lock()
 	delete(s.now, id)
 	s.mu.Unlock()
@@ -379,7 +379,7 @@ func (s *told) Readmit(id event.LifeID) error {
 }
 
 // over counts those that do not exist any more.
-func (s *told) over() (n int) {
+func (s *ruled) over() (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for id := range s.now {
@@ -395,7 +395,7 @@ func TestTheSamplerForgetsWhoIsOver(t *testing.T) {
 	roottest.InTime(t)
 	roottest.Need(t)
 	lives := workloads.BuildLives(t)
-	kernel := &told{now: map[event.LifeID]struct{}{}}
+	kernel := &ruled{now: map[event.LifeID]struct{}{}}
 	open := func(s source.Settings) (_ receiver.Source, err error) {
 		kernel.Source, err = receiver.OpenKernel(s)
 		return kernel, err

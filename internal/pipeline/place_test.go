@@ -92,3 +92,15 @@ func TestPlacement(t *testing.T) {
 		})
 	}
 }
+
+// The service of a process is on its samples too, if that is asked for.
+func TestTheServiceOnSamples(t *testing.T) {
+	all := []profile.Attribute{profile.IntAttribute("process.pid", 7), profile.StringAttribute("service.name", "till")}
+	for on, want := range map[bool][]profile.Attribute{true: all[1:], false: nil} {
+		var o profile.Owner
+		Placement{ResourceBy: ByProcess, Service: on}.place(&o, all)
+		require.Equal(t, all, o.Attributes)
+		require.Equal(t, want, o.OnSamples)
+		require.Empty(t, o.Group)
+	}
+}

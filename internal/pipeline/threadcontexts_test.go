@@ -108,6 +108,16 @@ func TestPlacesAreAskedForAgain(t *testing.T) {
 		require.Greater(t, at[i]-at[i-1], at[i-1]-at[i-2])
 	}
 	require.EqualValues(t, 1, c.stats().Unresolved)
+	c.known[life].tries = 0 // as when something is mapped
+	c.ask(life, c.known[life])
+	for now := 90 * seconds; now < 160*seconds; now += seconds / 10 {
+		for _, r := range c.requests(9) {
+			c.answers = append(c.answers, ThreadContextAnswer{ThreadContextRequest: r, To: now, StartTick: 500})
+		}
+		c.complete(now, func(*process.Life) { t.Error("nothing was found") })
+	}
+	require.Equal(t, maxThreadContextTries, c.known[life].tries)
+	require.EqualValues(t, 1, c.stats().Unresolved, "a process counts once")
 	c.forget([]*process.Life{life})
 	require.Empty(t, c.known)
 }

@@ -92,10 +92,14 @@ func (m Memory) anonymous(at, size uint64) (bool, error) {
 		return false, fmt.Errorf("pagemap: %w", err) // it ends with the addresses, and with the process
 	}
 	for ; len(entries) > 0; entries = entries[8:] {
-		entry := binary.NativeEndian.Uint64(entries)
-		if entry&(pagePresent|pageSwapped) == 0 || entry&(pageOfFile|pageMarked) != 0 {
+		if !isAnonymous(binary.NativeEndian.Uint64(entries)) {
 			return false, nil
 		}
 	}
 	return true, nil
+}
+
+// isAnonymous reports whether an entry is of an anonymous page, present or swapped out.
+func isAnonymous(entry uint64) bool {
+	return entry&(pagePresent|pageSwapped) != 0 && entry&(pageOfFile|pageMarked) == 0
 }

@@ -86,3 +86,17 @@ func TestMemoryOfNobody(t *testing.T) {
 	require.ErrorIs(t, err, ErrGone)
 	require.NotZero(t, tick)
 }
+
+func TestEntriesOfPagemap(t *testing.T) {
+	for entry, want := range map[uint64]bool{
+		0:                         false, // nothing is there
+		pagePresent:               true,
+		pageSwapped:               true,
+		pagePresent | pageOfFile:  false,
+		pageSwapped | pageOfFile:  false,
+		pageSwapped | pageMarked:  false, // a mark of a page that is not there
+		pagePresent | 1<<56 | 123: true,  // mapped once, its frame
+	} {
+		require.Equal(t, want, isAnonymous(entry), "%#x", entry)
+	}
+}

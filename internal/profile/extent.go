@@ -5,8 +5,8 @@ package profile
 
 // extent is the state of a dictionary at one moment.
 type extent struct {
-	strings, attributes, functions, mappings, locations, stacks, lines, sets, links int
-	size                                                                            int
+	strings, attributes, functions, mappings, locations, stacks, lines, links int
+	size                                                                      int
 }
 
 // extent remembers what the dictionary holds now.
@@ -19,7 +19,6 @@ func (d *dictionary) extent() extent {
 		locations:  len(d.locations.keys),
 		stacks:     len(d.stacks.keys),
 		lines:      len(d.lines.keys),
-		sets:       len(d.sets.keys),
 		links:      len(d.links.keys),
 		size:       d.size,
 	}
@@ -36,7 +35,6 @@ func (d *dictionary) truncate(e extent) {
 	d.locations.keys = d.locations.keys[:e.locations]
 	d.stacks.keys = d.stacks.keys[:e.stacks]
 	d.lines.keys = d.lines.keys[:e.lines]
-	d.sets.keys = d.sets.keys[:e.sets]
 	d.links.keys = d.links.keys[:e.links]
 	d.size = e.size
 }

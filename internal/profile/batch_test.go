@@ -194,3 +194,18 @@ func TestALocationIsThereOnce(t *testing.T) {
 	require.Equal(t, 2, batches[0].Profiles.Dictionary().LocationTable().Len(), "and the one that is not set")
 	require.Equal(t, 1, batches[0].PendingLocations)
 }
+
+// A location of a sample that did not fit is not of the batch.
+func TestBatchesCountTheirOwnPendingLocations(t *testing.T) {
+	w := NewWindow(windowStart, windowEnd)
+	for i := range uint64(50) {
+		w.Add(testOwner(1), Labels{}, windowEnd, []Frame{{Binary: 1, Offset: 2 * i}, {Binary: 1, Offset: 2*i + 1}})
+	}
+	s := testSettings
+	s.MaxBatchBytes = 1000
+	batches := collect(w, s, halfRead{})
+	require.Greater(t, len(batches), 5)
+	for _, b := range batches {
+		require.Equal(t, b.Profiles.Dictionary().LocationTable().Len()-1, b.PendingLocations)
+	}
+}

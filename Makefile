@@ -134,11 +134,16 @@ cross: ## Build for the other platforms
 bench: ## Run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
-bench-host: build ## Measure what the collector costs on this host (root, some 15 min): docs/figures.md
-	$(GO) run ./test/bench
+# Not by go run: the go command would be among what is profiled.
+bin/bench: FORCE
+	@$(GO) build -ldflags=-s -o $@ ./test/bench
+.PHONY: FORCE
 
-bench-files: build ## Measure the memory that large files take (root, gcc, clang-19, chromium, some 5 min)
-	$(GO) run ./test/bench -files -for 30s
+bench-host: build bin/bench ## Measure what the collector costs on this host (root, some 15 min): docs/figures.md
+	bin/bench
+
+bench-files: build bin/bench ## Measure the memory that large files take (root, gcc, clang-19, chromium, some 5 min)
+	bin/bench -files -for 30s
 
 clean: ## Remove what was built
 	rm -rf bin _build _build-contrib _build-e2e

@@ -84,7 +84,7 @@ func TestLoadConfig(t *testing.T) {
 		DebugDirectories: []string{"/debug", "/usr/lib/debug"},
 
 		ResourceBy:           "container",
-		SampleAttributes:     []string{"thread.name", "thread.id", "cpu.logical_number"},
+		SampleAttributes:     []string{"thread.name", "thread.id", "cpu.logical_number", "ebpf_profiler.stack_end"},
 		ServiceNameOnSamples: true,
 
 		SymbolCacheSize: 64 << 20,
@@ -192,9 +192,9 @@ func TestValidate(t *testing.T) {
 		{"process_command_args on samples", func(c *Config) { c.ResourceBy, c.ProcessCommandArgs = "host", true },
 			"process_command_args: true is out of range, want false where resource_by is not process"},
 		{"sample_attributes unknown", func(c *Config) { c.SampleAttributes = []string{"thread.id", "pid"} },
-			`sample_attributes: "pid" is out of range, want some of [thread.name thread.id cpu.logical_number], each once`},
+			`sample_attributes: "pid" is out of range, want some of [thread.name thread.id cpu.logical_number ebpf_profiler.stack_end], each once`},
 		{"sample_attributes twice", func(c *Config) { c.SampleAttributes = []string{"thread.id", "thread.id"} },
-			`sample_attributes: "thread.id" is out of range, want some of [thread.name thread.id cpu.logical_number], each once`},
+			`sample_attributes: "thread.id" is out of range, want some of [thread.name thread.id cpu.logical_number ebpf_profiler.stack_end], each once`},
 		{"demangle", func(c *Config) { c.Demangle = "Full" }, `demangle: "Full" is out of range, want one of [none simplified full]`},
 		{"root empty", func(c *Config) { c.RootPath = "" }, `root_path: "" is out of range, want an absolute path`},
 		{"root relative", func(c *Config) { c.RootPath = "hostfs" }, `root_path: "hostfs" is out of range, want an absolute path`},

@@ -61,6 +61,7 @@ type rejecter interface {
 func (e *engine) run() {
 	e.files.submit(e.clerk.kernel)
 	for !e.state.last {
+		e.dispatch()
 		select {
 		case m := <-e.in:
 			e.receive(m)
@@ -80,7 +81,6 @@ func (e *engine) run() {
 		case d := <-e.emitter.done:
 			e.settle(d)
 		}
-		e.dispatch()
 	}
 	e.finish()
 }

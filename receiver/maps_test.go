@@ -100,8 +100,8 @@ func TestMappingsThatChange(t *testing.T) {
 }
 
 // The same program has run for a while when the receiver starts: what it has mapped before
-// is read when its first sample arrives, what it maps from then on is recorded. What it had
-// mapped and gives up between start and read is lost: here a phase, at most.
+// is read at once, what it maps from then on is recorded. What it had mapped and gives up
+// between start and read is lost: some milliseconds of a phase of 100.
 func TestMappingsThatChangeAroundTheStart(t *testing.T) {
 	roottest.InTime(t)
 	roottest.Need(t)
@@ -111,8 +111,8 @@ func TestMappingsThatChangeAroundTheStart(t *testing.T) {
 	c := exec.Command(command[0], command[1:]...)
 	require.NoError(t, c.Start())
 	time.Sleep(250 * time.Millisecond) // it is about to split a mapping
-	const phase = 100
-	requirePlaces(t, placesOf(profiledAsConfigured(t, 997, func() { require.NoError(t, c.Wait()) }), m), phase)
+	const late = 50
+	requirePlaces(t, placesOf(profiledAsConfigured(t, 997, func() { require.NoError(t, c.Wait()) }), m), late)
 }
 
 // Records of mappings that find no room are counted, and what they would have told is

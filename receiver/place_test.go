@@ -33,7 +33,7 @@ func TestTheHostAsTheResource(t *testing.T) {
 	require.Error(t, pinned.Run(), "timeout ends it")
 	require.NoError(t, r.Shutdown(t.Context()))
 
-	samples := 0
+	samples, complete := 0, 0
 	for _, p := range sink.AllProfiles() {
 		require.NoError(t, otlpcheck.Check(p))
 		require.Equal(t, 1, p.ResourceProfiles().Len())
@@ -49,10 +49,15 @@ func TestTheHostAsTheResource(t *testing.T) {
 			return
 		}
 		samples += s.TimestampsUnixNano().Len()
+		require.NotEmpty(t, told["ebpf_profiler.stack_end"])
+		if told["ebpf_profiler.stack_end"] == "complete" {
+			complete += s.TimestampsUnixNano().Len()
+		}
 		require.Equal(t, cpu, told["cpu.logical_number"])
 		require.Equal(t, told["process.pid"], told["thread.id"])
 		require.NotEmpty(t, told["process.executable.path"])
 		require.NotEmpty(t, told["process.creation.time"])
 	})
 	require.Greater(t, samples, 20, "of 194")
+	require.Greater(t, complete, samples/2)
 }

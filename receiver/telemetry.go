@@ -188,22 +188,11 @@ func mappingsLost(s *snapshot) values {
 }
 
 func stacks(s *snapshot) values {
-	names := [...]string{
-		event.UserTaken:  "frame_pointers",
-		event.UserNone:   "no_user_code",
-		event.UserExec:   "exec",
-		event.UserExit:   "exit",
-		event.UserFailed: "failed",
-
-		event.UserComplete:    "complete",
-		event.UserTruncated:   "truncated",
-		event.UserNoTable:     "no_table",
-		event.UserBadFrame:    "bad_frame",
-		event.UserUnreadable:  "unreadable",
-		event.UserUnsupported: "unsupported",
-		event.UserUnmapped:    "unmapped",
+	out := values{}
+	for end, n := range s.pipeline.Stacks {
+		out[event.UserStack(end).String()] = n
 	}
-	return named(names[:], s.pipeline.Stacks[:])
+	return out
 }
 
 func named(names []string, counts []uint64) values {

@@ -97,6 +97,30 @@ const (
 	UserCopied = UserStacks
 )
 
+var userStacks = [UserStacks]string{
+	UserTaken:  "frame_pointers",
+	UserNone:   "no_user_code",
+	UserExec:   "exec",
+	UserExit:   "exit",
+	UserFailed: "failed",
+
+	UserComplete:    "complete",
+	UserTruncated:   "truncated",
+	UserNoTable:     "no_table",
+	UserBadFrame:    "bad_frame",
+	UserUnreadable:  "unreadable",
+	UserUnsupported: "unsupported",
+	UserUnmapped:    "unmapped",
+}
+
+// String is the name that metrics and attributes have for it, "" of what is no end.
+func (u UserStack) String() string {
+	if u >= UserStacks {
+		return ""
+	}
+	return userStacks[u]
+}
+
 // Link names the span that a thread worked for, and its trace. Zero: none, else both are
 // set.
 type Link struct {

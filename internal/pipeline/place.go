@@ -29,10 +29,11 @@ const (
 	ThreadName = "thread.name"
 	ThreadID   = "thread.id"
 	CPUNumber  = "cpu.logical_number"
+	StackEnd   = "ebpf_profiler.stack_end"
 )
 
 // OfSamples are all of them.
-var OfSamples = []string{ThreadName, ThreadID, CPUNumber}
+var OfSamples = []string{ThreadName, ThreadID, CPUNumber, StackEnd}
 
 // Placement says which attributes there are and where: what is not of a resource is on its
 // samples.
@@ -91,6 +92,9 @@ func (p Placement) labels(s *event.Sample) profile.Labels {
 	}
 	if slices.Contains(p.Samples, CPUNumber) {
 		l.CPU = s.CPU + 1
+	}
+	if slices.Contains(p.Samples, StackEnd) {
+		l.End = s.UserStack + 1
 	}
 	return l
 }

@@ -57,9 +57,10 @@ func TestPlacement(t *testing.T) {
 			"resource container.id=c process.pid=8", "  1 of thread.name=t",
 			"resource process.pid=9", "  1 of thread.name=t",
 		}},
-		{Placement{ResourceBy: ByContainer, Samples: []string{ThreadID, ThreadName}}, []string{
-			"resource", "  1 of thread.id=5 thread.name=t", "  1 of process.pid=9 thread.id=9 thread.name=t",
-			"resource container.id=c", "  2 of process.pid=7 thread.id=7 thread.name=t", "  1 of process.pid=8 thread.id=8 thread.name=t",
+		{Placement{ResourceBy: ByContainer, Samples: []string{ThreadID, StackEnd}}, []string{
+			"resource", "  1 of ebpf_profiler.stack_end=frame_pointers thread.id=5", "  1 of ebpf_profiler.stack_end=frame_pointers process.pid=9 thread.id=9",
+			"resource container.id=c", "  1 of ebpf_profiler.stack_end=frame_pointers process.pid=7 thread.id=7",
+			"  1 of ebpf_profiler.stack_end=complete process.pid=7 thread.id=7", "  1 of ebpf_profiler.stack_end=frame_pointers process.pid=8 thread.id=8",
 		}},
 		{Placement{ResourceBy: ByHost, Samples: []string{CPUNumber}}, []string{
 			"resource", "  1 of cpu.logical_number=0",
@@ -71,7 +72,7 @@ func TestPlacement(t *testing.T) {
 			p := New(Settings{Start: start, Interval: time.Second, MaxHoldBytes: 1 << 20, MaxProcesses: 100, Placement: c.Placement})
 			group := event.CgroupID{Unified: 5}
 			samples := []event.Sample{sample(1500*ms, 7), sample(1501*ms, 7), sample(1502*ms, 8), sample(1503*ms, 9), sample(1504*ms, 5)}
-			samples[1].CPU = 3
+			samples[1].CPU, samples[1].UserStack = 3, event.UserComplete
 			samples[4].Proc = event.ProcID{}
 			b := &event.Batch{Samples: samples}
 			for _, s := range samples[:4] {

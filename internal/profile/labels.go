@@ -17,11 +17,14 @@ type Labels struct {
 	Thread   event.Comm
 	ThreadID uint32
 	// CPU is the number of the CPU plus one.
-	CPU  uint32
+	CPU uint32
+	// End is how the user stack ends, plus one.
+	End  event.UserStack
 	Link event.Link
 }
 
 const (
+	keyStackEnd   = "ebpf_profiler.stack_end"
 	keyCPU        = "cpu.logical_number"
 	keyThreadID   = "thread.id"
 	keyThreadName = "thread.name"
@@ -49,6 +52,9 @@ func (d *dictionary) set(owners []Attribute, l Labels) uint32 {
 	}
 	if l.ThreadID != 0 {
 		d.sample = append(d.sample, keyed{keyThreadID, d.number(keyThreadID, int64(l.ThreadID))})
+	}
+	if l.End != 0 {
+		d.sample = append(d.sample, keyed{keyStackEnd, d.attribute(keyStackEnd, (l.End - 1).String())})
 	}
 	if i := d.attribute(keyThreadName, l.Thread.String()); i != 0 {
 		d.sample = append(d.sample, keyed{keyThreadName, i})

@@ -90,6 +90,7 @@ func drawLabels(t *rapid.T) Labels {
 	l := thread(rapid.SampledFrom([]string{"", "main", "worker", "\xff\xfe"}).Draw(t, "thread"))
 	l.ThreadID = rapid.Uint32Range(0, 2).Draw(t, "thread id")
 	l.CPU = rapid.Uint32Range(0, 2).Draw(t, "cpu")
+	l.End = rapid.SampledFrom([]event.UserStack{0, event.UserTaken + 1, event.UserUnmapped + 1}).Draw(t, "end")
 	l.Link = rapid.SampledFrom(testLinks).Draw(t, "link")
 	return l
 }
@@ -135,6 +136,9 @@ func attributesOf(o *Owner, l Labels) map[string]string {
 	}
 	if l.CPU != 0 {
 		want["cpu.logical_number"] = fmt.Sprint(l.CPU - 1)
+	}
+	if l.End != 0 {
+		want["ebpf_profiler.stack_end"] = map[event.UserStack]string{1: "frame_pointers", 12: "unmapped"}[l.End]
 	}
 	return want
 }

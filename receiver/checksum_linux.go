@@ -6,6 +6,7 @@ package receiver
 import (
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
@@ -29,7 +30,7 @@ func newChecksums(a *allowance) *checksums {
 }
 
 // of returns the checksum of a file.
-func (c *checksums) of(f *os.File) (uint32, error) {
+func (c *checksums) of(f *os.File, stopped *atomic.Bool) (uint32, error) {
 	content, err := procfs.Identity(f)
 	if err != nil {
 		return 0, err
@@ -43,7 +44,7 @@ func (c *checksums) of(f *os.File) (uint32, error) {
 	if err := c.allowance.take(content.Size, time.Now()); err != nil {
 		return 0, err
 	}
-	if sum, err = symbol.Checksum(f, content.Size); err != nil {
+	if sum, err = symbol.Checksum(stoppable{f, stopped}, content.Size); err != nil {
 		return 0, err
 	}
 	c.mu.Lock()

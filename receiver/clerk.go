@@ -32,6 +32,8 @@ type reader interface {
 	kernel() (k *symbol.Kernel, buildID string, err error)
 	// rest is called when no file waits to be read.
 	rest()
+	// stop has reads of files fail, those under way too.
+	stop()
 	Close() error
 }
 

@@ -4,6 +4,7 @@
 package receiver
 
 import (
+	"errors"
 	"sync"
 	"time"
 
@@ -38,9 +39,10 @@ func (f *faults) warn(err error) {
 	f.last, f.logged, f.unsaid = err.Error(), time.Now(), 0
 }
 
-// limited logs one fault a minute, of any that are different. nil is none.
+// limited logs one fault a minute, of any that are different. nil is none, nor is it one that
+// the receiver stops.
 func (f *faults) limited(err error) {
-	if err == nil {
+	if err == nil || errors.Is(err, errStopped) {
 		return
 	}
 	f.mu.Lock()

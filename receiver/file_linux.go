@@ -49,7 +49,7 @@ func (r procReader) file(request pipeline.FileRequest) (pipeline.FileAnswer, err
 		}
 		answer.File, fault = r.read(f, answer.Content.Size, request, pids)
 		if !request.Placed {
-			answer.Table, _ = unwind.Compile(f, answer.Content.Size) // few files have none
+			answer.Table, _ = unwind.Compile(r.stoppable(f), answer.Content.Size) // few files have none
 		}
 		return true
 	})
@@ -94,7 +94,7 @@ func (r procReader) read(f *os.File, size int64, request pipeline.FileRequest, p
 		c.close()
 		r.readBytes.Add(c.read)
 	}()
-	file, err := symbol.Read(f, size, c.options())
+	file, err := symbol.Read(r.stoppable(f), size, c.options())
 	if errors.Is(err, symbol.ErrNotELF) || errors.Is(err, symbol.ErrUnsupported) {
 		err = nil
 	}
@@ -122,13 +122,13 @@ func (r procReader) units(request pipeline.UnitRequest) (pipeline.UnitAnswer, er
 	defer f.Close()
 	defer c.close()
 	if request.Index == nil {
-		answer.Index, err = symbol.ReadIndex(f, size, c.options())
+		answer.Index, err = symbol.ReadIndex(r.stoppable(f), size, c.options())
 		if damaged := answer.Index.Damaged(); err == nil && damaged > 0 {
 			err = fmt.Errorf("%w: %d of %d units", dwarfsymbol.ErrDamaged, damaged, answer.Index.Units())
 		}
 		answer.Damaged = err != nil
 	} else {
-		answer.Units, err = symbol.ReadUnits(f, size, c.options(), request.Index, request.Numbers)
+		answer.Units, err = symbol.ReadUnits(r.stoppable(f), size, c.options(), request.Index, request.Numbers)
 		if answer.Units == nil {
 			answer.Units = make([]*symbol.Unit, len(request.Numbers))
 		}
@@ -168,7 +168,7 @@ func (c *companions) separate(which symbol.Separate) (io.ReaderAt, int64) {
 func (c *companions) is(which symbol.Separate) func(*os.File, int64) bool {
 	return func(f *os.File, size int64) bool {
 		return which.Is(f, size, func(io.ReaderAt, int64) (uint32, error) {
-			sum, err := c.reader.sums.of(f)
+			sum, err := c.reader.sums.of(f, c.reader.stopped)
 			if err != nil {
 				c.fault = fmt.Errorf("checksum of %q: %w", f.Name(), err)
 			}
@@ -213,7 +213,7 @@ func (c *companions) open(paths []string, is func(*os.File, int64) bool) (io.Rea
 	c.files = append(c.files, f)
 	c.read += size
 	c.beside = path.Dir(f.Name())
-	return f, size
+	return c.reader.stoppable(f), size
 }
 
 func (c *companions) close() {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -229,4 +230,38 @@ func TestLostLifecycleRecordsNeitherLeakNorLie(t *testing.T) {
 		least = 0 // few lives are sampled, and fewer have their names in time
 	}
 	judge(sink.AllProfiles(), lives.ByAddress).require(t, least)
+}
+
+// At the limit who has exited makes room, and who finds none shares a resource: both are
+// counted.
+func TestBeyondTheLimitOfProcesses(t *testing.T) {
+	roottest.Need(t)
+	const more = 40
+	s := fast()
+	s.SamplesPerSecond, s.MaxProcesses = 997, int(existing(t))+more/2
+	tab := startTable(t, s, &consumertest.ProfilesSink{})
+	start := func(program string, args ...string) (wait func()) {
+		c := exec.Command(program, args...)
+		require.NoError(t, c.Start())
+		return func() { _ = c.Wait() }
+	}
+	var waits []func()
+	for range more {
+		waits = append(waits, start("true")) // a zombie until it is waited for
+	}
+	require.Eventually(t, func() bool { return tab.metric(t, "evictions_early") > 0 }, 10*time.Second, 50*time.Millisecond)
+	require.Zero(t, tab.metric(t, "samples_overflowed"))
+	for _, wait := range waits {
+		wait()
+	}
+	waits = nil
+	for range more {
+		waits = append(waits, start("timeout", "1", "sh", "-c", "while :; do :; done"))
+	}
+	for _, wait := range waits {
+		wait()
+	}
+	require.Positive(t, tab.metric(t, "processes_refused"))
+	require.Eventually(t, func() bool { return tab.metric(t, "samples_overflowed") > 0 }, 10*time.Second, 50*time.Millisecond)
+	require.NoError(t, tab.Shutdown(t.Context()))
 }

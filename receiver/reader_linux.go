@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"sync/atomic"
 	"time"
@@ -29,6 +30,8 @@ type procReader struct {
 	names Names
 	// readBytes are those of files since the last rest.
 	readBytes *atomic.Int64
+	// stopped: no file is to be read any more.
+	stopped *atomic.Bool
 	// allowance is for lists of code made at run time, sums for separate debug files.
 	allowance *allowance
 	sums      *checksums
@@ -44,8 +47,15 @@ func newReader(s Settings) (reader, error) {
 		return nil, fmt.Errorf("root_path %q: %w", s.RootPath, err)
 	}
 	allowance := newAllowance(time.Now())
-	return procReader{proc, s.DebugDirectories, s.Names, new(atomic.Int64), allowance, newChecksums(allowance)}, nil
+	return procReader{
+		proc: proc, debug: s.DebugDirectories, names: s.Names, readBytes: new(atomic.Int64), stopped: new(atomic.Bool),
+		allowance: allowance, sums: newChecksums(allowance),
+	}, nil
 }
+
+func (r procReader) stop() { r.stopped.Store(true) }
+
+func (r procReader) stoppable(f *os.File) io.ReaderAt { return stoppable{f, r.stopped} }
 
 func (r procReader) process(request process.Request) process.Answer {
 	answer := process.Answer{Request: request}

@@ -186,6 +186,7 @@ func (run *run) shutdown(ctx context.Context) error {
 	await(ctx, shutdownTimeout, run.delivering)
 	run.abort()
 	run.idle()
+	run.reader.stop()
 	limited, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
 	var errs []error

@@ -74,10 +74,10 @@ func (t *telemetry) instruments() []metric.Observable {
 		b.ReceiverEbpfProfilerSamplesExpected, b.ReceiverEbpfProfilerSamplesUnfired,
 		b.ReceiverEbpfProfilerSamplesTaken, b.ReceiverEbpfProfilerSamplesFiltered,
 		b.ReceiverEbpfProfilerSamplesLost, b.ReceiverEbpfProfilerSamplesDelivered,
-		b.ReceiverEbpfProfilerSamplesInFlight, b.ReceiverEbpfProfilerSampling, b.ReceiverEbpfProfilerStacks, b.ReceiverEbpfProfilerStacksCopied,
+		b.ReceiverEbpfProfilerSamplesInFlight, b.ReceiverEbpfProfilerSamplesOverflowed, b.ReceiverEbpfProfilerSampling, b.ReceiverEbpfProfilerStacks, b.ReceiverEbpfProfilerStacksCopied,
 		b.ReceiverEbpfProfilerFramesPending, b.ReceiverEbpfProfilerFramesUnnamed, b.ReceiverEbpfProfilerMappingsUnidentified,
 		b.ReceiverEbpfProfilerMappingsRecorded, b.ReceiverEbpfProfilerMappingsLost,
-		b.ReceiverEbpfProfilerProcesses, b.ReceiverEbpfProfilerEvictions,
+		b.ReceiverEbpfProfilerProcesses, b.ReceiverEbpfProfilerEvictions, b.ReceiverEbpfProfilerEvictionsEarly,
 		b.ReceiverEbpfProfilerPerfMapReads, b.ReceiverEbpfProfilerPidReuses, b.ReceiverEbpfProfilerProcessesRefused,
 		b.ReceiverEbpfProfilerProcessContextReads, b.ReceiverEbpfProfilerServiceVariablesMalformed,
 		b.ReceiverEbpfProfilerProcfsReads, b.ReceiverEbpfProfilerReconciliations,
@@ -101,6 +101,7 @@ func (t *telemetry) observe(_ context.Context, o metric.Observer) error {
 	t.by(o, b.ReceiverEbpfProfilerSamplesLost, "reason", lost(s))
 	t.total(o, b.ReceiverEbpfProfilerSamplesDelivered, s.delivered)
 	t.total(o, b.ReceiverEbpfProfilerSamplesInFlight, s.inFlight())
+	t.total(o, b.ReceiverEbpfProfilerSamplesOverflowed, processes.Overflowed)
 	t.total(o, b.ReceiverEbpfProfilerSampling, number(s.on))
 	t.by(o, b.ReceiverEbpfProfilerStacks, "end", stacks(s))
 	t.total(o, b.ReceiverEbpfProfilerStacksCopied, s.pipeline.Copied)
@@ -111,6 +112,7 @@ func (t *telemetry) observe(_ context.Context, o metric.Observer) error {
 	t.by(o, b.ReceiverEbpfProfilerMappingsLost, "reason", mappingsLost(s))
 	t.by(o, b.ReceiverEbpfProfilerProcesses, "state", states(s))
 	t.total(o, b.ReceiverEbpfProfilerEvictions, processes.Evictions)
+	t.total(o, b.ReceiverEbpfProfilerEvictionsEarly, processes.Forced)
 	t.by(o, b.ReceiverEbpfProfilerPerfMapReads, "outcome", perfMapReads(s))
 	t.total(o, b.ReceiverEbpfProfilerPidReuses, processes.PIDReuses)
 	t.total(o, b.ReceiverEbpfProfilerProcessesRefused, processes.Refused)

@@ -34,6 +34,7 @@ type TelemetryBuilder struct {
 	ReceiverEbpfProfilerDebugUnits                metric.Int64ObservableCounter
 	ReceiverEbpfProfilerEvictionLatency           metric.Float64Histogram
 	ReceiverEbpfProfilerEvictions                 metric.Int64ObservableCounter
+	ReceiverEbpfProfilerEvictionsEarly            metric.Int64ObservableCounter
 	ReceiverEbpfProfilerFramesPending             metric.Int64ObservableCounter
 	ReceiverEbpfProfilerFramesUnnamed             metric.Int64ObservableCounter
 	ReceiverEbpfProfilerLateRecords               metric.Int64ObservableCounter
@@ -53,6 +54,7 @@ type TelemetryBuilder struct {
 	ReceiverEbpfProfilerSamplesFiltered           metric.Int64ObservableCounter
 	ReceiverEbpfProfilerSamplesInFlight           metric.Int64ObservableGauge
 	ReceiverEbpfProfilerSamplesLost               metric.Int64ObservableCounter
+	ReceiverEbpfProfilerSamplesOverflowed         metric.Int64ObservableCounter
 	ReceiverEbpfProfilerSamplesTaken              metric.Int64ObservableCounter
 	ReceiverEbpfProfilerSamplesUnfired            metric.Int64ObservableCounter
 	ReceiverEbpfProfilerSampling                  metric.Int64ObservableGauge
@@ -131,6 +133,21 @@ func (builder *TelemetryBuilder) RegisterReceiverEbpfProfilerEvictionsCallback(c
 		cb(ctx, &observerInt64{inst: builder.ReceiverEbpfProfilerEvictions, obs: o})
 		return nil
 	}, builder.ReceiverEbpfProfilerEvictions)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterReceiverEbpfProfilerEvictionsEarlyCallback sets callback for observable ReceiverEbpfProfilerEvictionsEarly metric.
+func (builder *TelemetryBuilder) RegisterReceiverEbpfProfilerEvictionsEarlyCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ReceiverEbpfProfilerEvictionsEarly, obs: o})
+		return nil
+	}, builder.ReceiverEbpfProfilerEvictionsEarly)
 	if err != nil {
 		return err
 	}
@@ -416,6 +433,21 @@ func (builder *TelemetryBuilder) RegisterReceiverEbpfProfilerSamplesLostCallback
 		cb(ctx, &observerInt64{inst: builder.ReceiverEbpfProfilerSamplesLost, obs: o})
 		return nil
 	}, builder.ReceiverEbpfProfilerSamplesLost)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterReceiverEbpfProfilerSamplesOverflowedCallback sets callback for observable ReceiverEbpfProfilerSamplesOverflowed metric.
+func (builder *TelemetryBuilder) RegisterReceiverEbpfProfilerSamplesOverflowedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ReceiverEbpfProfilerSamplesOverflowed, obs: o})
+		return nil
+	}, builder.ReceiverEbpfProfilerSamplesOverflowed)
 	if err != nil {
 		return err
 	}
@@ -711,6 +743,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{process}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ReceiverEbpfProfilerEvictionsEarly, err = builder.meter.Int64ObservableCounter(
+		"otelcol_receiver_ebpf_profiler_evictions_early",
+		metric.WithDescription("Process instances that had exited and were forgotten before the kernel freed them, because max_processes was reached. [Development]"),
+		metric.WithUnit("{process}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ReceiverEbpfProfilerFramesPending, err = builder.meter.Int64ObservableCounter(
 		"otelcol_receiver_ebpf_profiler_frames_pending",
 		metric.WithDescription("Different frames of batches, delivered before what names them, or tells their lines and inlined calls, had been read. Later windows have the names. [Development]"),
@@ -822,6 +860,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	builder.ReceiverEbpfProfilerSamplesLost, err = builder.meter.Int64ObservableCounter(
 		"otelcol_receiver_ebpf_profiler_samples_lost",
 		metric.WithDescription("Samples taken that did not reach the next consumer. [Development]"),
+		metric.WithUnit("{sample}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverEbpfProfilerSamplesOverflowed, err = builder.meter.Int64ObservableCounter(
+		"otelcol_receiver_ebpf_profiler_samples_overflowed",
+		metric.WithDescription("Samples of processes that found no room because max_processes was reached. They share one resource without attributes. [Development]"),
 		metric.WithUnit("{sample}"),
 	)
 	errs = errors.Join(errs, err)

@@ -65,6 +65,7 @@ func TestEdgesOfTheConfiguration(t *testing.T) {
 				assert.Empty(t, said.Lost)
 			}
 			assert.Equal(t, test.refuses, s.sum(t, id, own("processes_refused")) > 0, "refuses processes")
+			assert.Equal(t, test.refuses, s.sum(t, id, own("samples_overflowed")) > 0, "samples without a process")
 			assert.GreaterOrEqual(t, float64(said.Delivered), test.hertz*elapsed)
 			assert.Len(t, readSamples(t, c.file("profiles.otlp")), int(said.Delivered))
 		})

@@ -19,7 +19,7 @@ in-each = @set -e; for m in . $(MODULES); do echo "$$m: go $(1)"; (cd $$m && $(G
 
 .DEFAULT_GOAL := help
 .PHONY: help run build build-contrib build-e2e generate check-generated check-tidy fmt check-fmt vet \
-	staticcheck lint-imports lint test-needs test-needs-stacks test test-oracles test-race test-e2e test-stacks test-browser test-model test-kernels simulate schema symbols cross bench bench-host bench-files clean
+	staticcheck lint-imports lint test-needs test-needs-stacks test test-oracles fuzz test-race test-e2e test-stacks test-browser test-model test-kernels simulate schema symbols cross bench bench-host bench-files clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -90,6 +90,11 @@ test: test-needs ## Run all tests, those on the kernel only when root
 # What the short form leaves out and takes a minute.
 test-oracles: ## Run the simulation, and compare names and lines with llvm-symbolizer and the Go runtime
 	$(GO) test -count=1 ./test/simulation ./test/symbols ./internal/gosymbol
+
+# How long each.
+FUZZ_FOR ?= 60s
+fuzz: ## Fuzz every parser, some 30 min
+	@internal/tools/fuzz.sh $(FUZZ_FOR)
 
 # Who has goroutines; internal/lint sees to it that others have none.
 CONCURRENT := . ./cmd/... ./receiver/... ./internal/source/... ./internal/sourcetest/... ./internal/metadatatest/...

@@ -91,3 +91,31 @@ func TestNamesAreKeptOnceAndBounded(t *testing.T) {
 	}
 	require.LessOrEqual(t, len(n), maxNames)
 }
+
+// A record is understood or leaves the batch as it was. The kernel writes whole ones, of at
+// least a header (perf_output_begin).
+func FuzzMapped(f *testing.F) {
+	f.Add(mmap2(0, [24]byte{20: 5}, "/bin/x (deleted)"))
+	f.Add(mmap2(unix.PERF_RECORD_MISC_MMAP_BUILD_ID, [24]byte{255, 0, 0, 0, 1}, "//anon"))
+	f.Add(ksymbol(1<<63, 0x40, 1, 1, "bpf_prog_1_a"))
+	f.Fuzz(func(t *testing.T, record []byte) {
+		if len(record) < 8 {
+			return
+		}
+		var b event.Batch
+		mapped, code := decodeMapped(record, &names{}, &b), decodeKernelCode(record, &b)
+		if got := len(b.Mapped) + len(b.Kernel); got > 1 || got == 1 && !(mapped && code) {
+			t.Fatalf("%v, %v, and %d are left", mapped, code, got)
+		}
+		for _, m := range b.Mapped {
+			if m.End < m.Start || len(m.BuildID) > 2*maxBuildID || len(m.Path) > len(record) || m.BuildID != "" && m.File != (event.File{}) {
+				t.Fatalf("%+v", m)
+			}
+		}
+		for _, c := range b.Kernel {
+			if c.End < c.Start || len(c.Name) > len(record) {
+				t.Fatalf("%+v", c)
+			}
+		}
+	})
+}

@@ -127,6 +127,72 @@ func TestRuntimesThatWriteNamesDown(t *testing.T) {
 	}
 }
 
+// doubleMapped makes two functions in a memfd, which it maps again to run them, as .NET does.
+const doubleMapped = `
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+#ifdef __aarch64__
+static const unsigned code[] = {0x71000400, 0x54ffffe1, 0xd65f03c0}; // 0: subs w0, w0, 1; b.ne 0b; ret
+#else
+static const unsigned char code[] = {0x89, 0xf8, 0xff, 0xc8, 0x75, 0xfc, 0xc3}; // mov eax, edi; 0: dec eax; jne 0b; ret
+#endif
+int main(void)
+{
+	long page = sysconf(_SC_PAGESIZE);
+	int fd = memfd_create("doublemapper", 0);
+	if (fd < 0 || ftruncate(fd, 2 * page))
+		return 1;
+	char *w = mmap(0, 2 * page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	memcpy(w, code, sizeof(code));
+	memcpy(w + page, code, sizeof(code));
+	void (*first)(int) = mmap(0, page, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+	void (*second)(int) = mmap(0, page, PROT_READ | PROT_EXEC, MAP_SHARED, fd, page);
+	char name[64];
+	snprintf(name, sizeof(name), "/tmp/perf-%d.map", getpid());
+	FILE *list = fopen(name, "w");
+	if (!list)
+		return 1;
+	fprintf(list, "%lx %lx first\n%lx %lx second\n", (long)first, sizeof(code), (long)second, sizeof(code));
+	fclose(list);
+	for (time_t end = time(0) + 3; time(0) < end;) {
+		first(1000000);
+		second(2000000);
+	}
+	return unlink(name);
+}
+`
+
+// Code in a memfd has the names of the list, wherever it is mapped.
+func TestNamesOfCodeInAMemfd(t *testing.T) {
+	roottest.InTime(t)
+	roottest.Need(t)
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "double.c"), []byte(doubleMapped), 0o600))
+	program := filepath.Join(dir, "double")
+	runs(t, "gcc", "-O1", "-o", program, filepath.Join(dir, "double.c"))
+	names := map[string]int{}
+	eachSample(profiledAsConfigured(t, 499, func() { runs(t, program) }), func(a pcommon.Map, d pprofile.ProfilesDictionary, s pprofile.Sample) {
+		if text(a, "process.executable.path").Str() != program {
+			return
+		}
+		if user := userFrames(d, s); len(user) > 0 && fileOf(d, user[0]) == "/memfd:doublemapper" {
+			names[functionOf(d, user[0])] += s.TimestampsUnixNano().Len()
+		}
+	})
+	t.Logf("%v", names)
+	all := 0
+	for _, n := range names {
+		all += n
+	}
+	require.Greater(t, all, 500)
+	require.Greater(t, names["first"]+names["second"], all*95/100)
+	require.InDelta(t, 2, float64(names["second"])/float64(names["first"]), 0.5)
+}
+
 // checkRuntime wants samples of inner below outer, and all names of code without a file to
 // have the frame type of the runtime.
 func checkRuntime(t *testing.T, all []pprofile.Profiles, program, frameType, inner, outer string) {

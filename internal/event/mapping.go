@@ -3,6 +3,8 @@
 
 package event
 
+import "strings"
+
 // File identifies the contents of a file on this host: the file, and when it was
 // last changed. Comparable; zero: no file.
 type File struct {
@@ -50,6 +52,19 @@ type KernelCode struct {
 // can reach.
 func (m *Mapping) VDSO() bool { return m.Path == VDSO && m.File == File{} && m.Start>>32 != 0 }
 
+// Made reports whether code in it may have been made at run time: it is in no file, or in
+// memory that looks like one (memfd_create as .NET uses it, shared memory), and there is no
+// build ID.
+func (m *Mapping) Made() bool {
+	switch {
+	case m.BuildID != "" || m.Path == VDSO || m.Path == vsyscall:
+		return false
+	case m.File == File{}:
+		return m.Path == "" || strings.HasPrefix(m.Path, "[")
+	}
+	return strings.HasPrefix(m.Path, "/memfd:") || strings.HasPrefix(m.Path, "/SYSV") || m.Path == "/dev/zero"
+}
+
 // FileID names what is behind mappings: by build ID if there is one, else by file.
 // Comparable; zero: no file.
 type FileID struct {
@@ -60,6 +75,9 @@ type FileID struct {
 // VDSO is the path of the code that the kernel maps into every process, and the build ID
 // that stands for the one of 64-bit processes, which is the same for all.
 const VDSO = "[vdso]"
+
+// vsyscall is the path of what the kernel had before it.
+const vsyscall = "[vsyscall]"
 
 // ID names the file that is mapped.
 func (m *Mapping) ID() FileID {

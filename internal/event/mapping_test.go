@@ -19,3 +19,24 @@ func TestVDSO(t *testing.T) {
 		}
 	}
 }
+
+func TestMade(t *testing.T) {
+	file := File{Device: 1, Inode: 9}
+	for m, want := range map[Mapping]bool{
+		{}:                               true,
+		{Path: "[heap]"}:                 true,
+		{Path: "[anon:v8]"}:              true,
+		{Path: "[vdso]"}:                 false,
+		{Path: "[vsyscall]"}:             false,
+		{Path: "/usr/bin/x"}:             false,
+		{Path: "/usr/bin/x", File: file}: false,
+		{Path: "/memfd:doublemapper", File: file}:               true,
+		{Path: "/memfd:runc_cloned", File: file, BuildID: "ab"}: false,
+		{Path: "/dev/zero", File: file}:                         true,
+		{Path: "/SYSV00000000", File: file}:                     true,
+	} {
+		if m.Made() != want {
+			t.Error(m, !want)
+		}
+	}
+}

@@ -31,10 +31,13 @@ type binary struct {
 	file    *symbol.File
 	// index is that of its debug information, nil if not known, and units are those of the
 	// window's frames that have been read; asked: something of this has not.
-	index     *symbol.Index
-	units     map[uint32]*symbol.Unit
-	asked     bool
+	index *symbol.Index
+	units map[uint32]*symbol.Unit
+	asked bool
+	// made are the names of code that was made at run time, by address: bias is from
+	// offsets to those. frameType is of such code.
 	made      *symbol.PerfMap
+	bias      uint64
 	frameType string
 }
 
@@ -48,10 +51,11 @@ func (w *window) close(n notes) *Window {
 		made:          w.kernelCode,
 	}
 	for i, m := range w.mapped {
-		b := binary{mapping: m.Mapping, frameType: "native"}
+		b := binary{mapping: m.Mapping, bias: m.bias}
 		if m.life != nil {
 			b.made, b.frameType = cmp.Or(w.made[m.life], w.jit.of(m.life)), jitFrameType(m.life)
-		} else {
+		}
+		if w.inFile(m.Mapping) {
 			b.file, b.asked = w.code.file(m.Mapping), w.code.asked(m.Mapping)
 			if b.file != nil {
 				b.index = w.code.index(w.code.id(m.Mapping), b.file)
@@ -157,10 +161,10 @@ func (b binary) resolve(offset uint64) profile.Location {
 		FrameType: "native",
 	}
 	if b.made != nil {
-		if name, ok := b.made.Name(offset); ok {
+		if name, ok := b.made.Name(offset + b.bias); ok {
 			l.Lines, l.FrameType = line(name), b.frameType
+			return l
 		}
-		return l
 	}
 	l.Mapping.GNUBuildID = b.mapping.BuildID
 	if b.file == nil {

@@ -169,3 +169,47 @@ func TestNoListIsAskedForOfWhoIsOver(t *testing.T) {
 	require.Empty(t, j.maps)
 	require.Empty(t, j.requests(9))
 }
+
+// Code in what looks like a file has the names of the list by its address, each process its
+// own; without them the file tells, if it is one.
+func TestCodeMadeInAMemfd(t *testing.T) {
+	p := newPipeline()
+	p.Scan([]event.Task{{Proc: maker}, {Proc: event.ProcID{PID: 8, Start: 80_000_000}}}, 1010*ms, 1020*ms)
+	b := &event.Batch{}
+	for pid, start := range map[uint32]uint64{7: 0x1000, 8: 0x5000} {
+		s := sample(1100*ms, pid, start+0x10, start+0x810)
+		s.Proc.Start = event.BootTime(pid) * 10_000_000
+		b.Samples = append(b.Samples, s)
+		b.Mapped = append(b.Mapped, event.Mapped{KTime: 1050 * ms, PID: pid, Mapping: event.Mapping{
+			Start: start, End: start + 0x1000, Offset: 0x3000, Path: "/memfd:doublemapper", File: event.File{Device: 1, Inode: 9, Generation: 2},
+		}})
+	}
+	p.Batch(b)
+	p.Complete(1150 * ms)
+	for _, r := range p.PerfMapRequests(9) {
+		a := says(r, 1160*ms, 1170*ms, "made")
+		if r.PID == 8 {
+			a.Map, _ = symbol.ReadPerfMap(strings.NewReader("5000 800 other\n"))
+			a.StartTick = 8
+		}
+		p.PerfMapRead(a)
+	}
+	closed := p.Flush(1200 * ms)
+	require.Len(t, closed, 1)
+	names := map[string]int{}
+	for _, of := range []profile.BinaryID{firstMapped, firstMapped + 1} {
+		for _, offset := range []uint64{0x3010, 0x3810} {
+			l := closed[0].Resolve(profile.Frame{Binary: of, Offset: offset})
+			require.Equal(t, "/memfd:doublemapper", l.Mapping.Filename)
+			require.Equal(t, offset, l.Address)
+			if len(l.Lines) > 0 {
+				names[l.Lines[0].Function]++
+			} else {
+				names[""]++
+			}
+		}
+	}
+	require.Len(t, closed[0].binaries, 2)
+	require.Equal(t, map[string]int{"made": 2, "other": 1, "": 1}, names)
+	require.Len(t, p.FileRequests(9), 1, "a program may have been copied into memory")
+}

@@ -44,7 +44,7 @@ func (w *window) look() {
 	kept := w.met.fresh[:0]
 	for _, f := range w.met.fresh {
 		m := &w.mapped[f.Binary-firstMapped]
-		if m.life != nil {
+		if !w.inFile(m.Mapping) {
 			continue
 		}
 		file := w.code.file(m.Mapping)

@@ -46,20 +46,26 @@ type window struct {
 }
 
 // binaryKey tells binaries apart: files by identity, other memory by its name and
-// whether it is the kernel's for 64-bit processes, memory without a name by its process.
+// whether it is the kernel's for 64-bit processes, and code that may have been made at run
+// time by its process and, in what looks like a file, by where that is mapped.
 type binaryKey struct {
 	file event.FileID
 	name string
 	vdso bool
 	life *process.Life
+	bias uint64
 }
 
 // mapped is what a binary was first met as.
 type mapped struct {
 	*event.Mapping
-	life *process.Life // of memory without a name
+	life *process.Life // of code that may have been made at run time
+	bias uint64        // from offsets of frames to addresses
 	by   Holders
 }
+
+// inFile reports whether there is a file to read.
+func (w *window) inFile(m *event.Mapping) bool { return w.code.id(m) != event.FileID{} }
 
 type unplaced struct {
 	owner      *profile.Owner
@@ -108,10 +114,10 @@ func (w *window) frame(c counter, k event.KTime, address uint64) profile.Frame {
 		return profile.Frame{Binary: unmapped, Offset: address}
 	}
 	f := profile.Frame{Binary: w.binary(m, c.life), Offset: address}
-	switch {
-	case m.ID() != (event.FileID{}):
+	if m.ID() != (event.FileID{}) {
 		f.Offset = address - m.Start + m.Offset
-	case m.Path == "":
+	}
+	if m.Made() {
 		w.name(c.life, address)
 	}
 	return f
@@ -135,13 +141,16 @@ func (w *window) binary(m *event.Mapping, life *process.Life) profile.BinaryID {
 	if key.file == (event.FileID{}) {
 		key.name, key.vdso = m.Path, m.VDSO()
 	}
-	if key == (binaryKey{}) {
+	if m.Made() {
 		key.life = life
+		if key.file != (event.FileID{}) {
+			key.bias = m.Start - m.Offset
+		}
 	}
 	id, ok := w.numbers[key]
 	if !ok {
 		id = firstMapped + profile.BinaryID(len(w.mapped))
-		w.mapped = append(w.mapped, mapped{m, key.life, holders(life)})
+		w.mapped = append(w.mapped, mapped{m, key.life, key.bias, holders(life)})
 		w.numbers[key] = id
 		w.code.want(key.file, m, holders(life))
 	}

@@ -246,7 +246,8 @@ func debugUnits(s *snapshot) values {
 }
 
 func reads(s *snapshot) values {
-	a := s.pipeline.Processes.Answers
+	p := s.pipeline.Processes
+	a := p.Answers
 	return values{
 		"accepted":      a.Accepted,
 		"refused_start": a.RefusedTick,
@@ -255,5 +256,6 @@ func reads(s *snapshot) values {
 		"gone":          a.Gone,
 		"failed":        a.Failed,
 		"unknown":       a.Unknown,
+		"postponed":     p.RequestsDropped,
 	}
 }

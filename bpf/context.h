@@ -78,7 +78,7 @@ static __always_inline enum wire_context take_context(__u64 where, struct wire_s
 	struct context context;
 	__u64 *to;
 
-	if (!base || n > MAX_FRAMES + MAX_USER_FRAMES)
+	if (!base || n > MAX_FRAMES + MAX_USER_WORDS)
 		return CONTEXT_UNREADABLE;
 	if (local != LOCAL_STATIC) {
 		if (find_block(base, module, local, &base))

@@ -3,7 +3,8 @@
 
 /*
  * Copies what is in use of a user stack, for user space to walk: of processes whose
- * tables the sampler does not have yet.
+ * tables the sampler does not have yet, and where it came to code that has been mapped
+ * since.
  */
 #ifndef COPY_H
 #define COPY_H
@@ -24,8 +25,8 @@ struct {
 	__type(value, struct copied);
 } copied SEC(".maps");
 
-/* What the CPU has copied in this slice; NULL: all that it may. */
-static __always_inline struct copied *copy_allowance(__u64 now)
+/* What the CPU has copied in this slice; NULL: as much as the limit. */
+static __always_inline struct copied *copy_allowance(__u64 now, __u32 limit)
 {
 	__u64 slice = now >> 27;
 	struct copied *spent;
@@ -38,7 +39,7 @@ static __always_inline struct copied *copy_allowance(__u64 now)
 		spent->slice = slice;
 		spent->bytes = 0;
 	}
-	return spent->bytes < copy_budget ? spent : NULL;
+	return spent->bytes < limit ? spent : NULL;
 }
 
 /*
@@ -61,10 +62,13 @@ static __always_inline __u32 copy_words(__u64 *to, __u64 sp)
 	return words;
 }
 
-/* Copies the user stack behind the kernel frames of the sample. */
-static __always_inline int copy_user_stack(struct wire_sample *sample)
+/*
+ * Copies the user stack behind the kernel frames of the sample, if the CPU has copied less
+ * than the limit in this slice. User frames that were there may be gone if it fails.
+ */
+static __always_inline int copy_user_stack(struct wire_sample *sample, __u32 limit)
 {
-	struct copied *spent = copy_allowance(sample->head.ktime);
+	struct copied *spent = copy_allowance(sample->head.ktime, limit);
 	struct pt_regs *regs = saved_registers();
 	__u64 sp = user_sp(regs);
 	__u32 words;
@@ -78,6 +82,7 @@ static __always_inline int copy_user_stack(struct wire_sample *sample)
 	to[1] = sp;
 	to[2] = user_fp(regs);
 	to[3] = user_lr(regs);
+	sample->user_frames = 0;
 	words = copy_words(to + COPY_REGISTERS, sp);
 	if (!words)
 		return 0;

@@ -54,7 +54,6 @@ struct {
 } scratch SEC(".maps");
 
 #include "unwind.h"
-#include "copy.h"
 #include "filter.h"
 
 #define count(counters, field) __sync_fetch_and_add(&(counters)->field, 1)
@@ -124,7 +123,7 @@ static __always_inline void follow_frame_pointers(void *ctx, struct wire_sample 
 /* The user stack by tables, else a copy of it, else by frame pointers. */
 static __always_inline void take_user_stack(void *ctx, struct wire_sample *sample)
 {
-	if (!walk_user_stack(sample) && !copy_user_stack(sample))
+	if (!walk_user_stack(sample) && !copy_user_stack(sample, copy_budget))
 		follow_frame_pointers(ctx, sample);
 }
 

@@ -20,14 +20,15 @@ type ProfilerCopied struct {
 }
 
 type ProfilerWalk struct {
-	_       structs.HostLayout
-	Ip      uint64
-	Sp      uint64
-	Fp      uint64
-	Lr      uint64
-	At      uint64
-	Called  uint64
-	Regions struct {
+	_         structs.HostLayout
+	Ip        uint64
+	Sp        uint64
+	Fp        uint64
+	Lr        uint64
+	At        uint64
+	Innermost uint64
+	Called    uint64
+	Regions   struct {
 		_       structs.HostLayout
 		Chunk   uint32
 		First   uint32

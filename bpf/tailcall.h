@@ -62,7 +62,7 @@ int sample_cpu_in_parts(void *ctx)
 		return 0;
 	if (sample->head.user_stack == USER_TAKEN && begin_walk(w, sample))
 		bpf_tail_call(ctx, &parts, 0);
-	if (sample->head.user_stack == USER_TAKEN && !copy_user_stack(sample))
+	if (sample->head.user_stack == USER_TAKEN && !copy_user_stack(sample, copy_budget))
 		follow_frame_pointers(ctx, sample);
 	end_sample(sample, counters);
 	return 0;

@@ -79,6 +79,7 @@ struct regions {
 struct walk {
 	__u64 ip, sp, fp, lr;
 	__u64 at; /* an address in the instruction that the frame was left at */
+	__u64 innermost; /* the first sp */
 	__u64 called; /* where the call leads that a frame pointer led to; 0: not asked */
 	struct regions regions;
 	__u32 kernel_frames, user_frames;
@@ -490,6 +491,7 @@ static __always_inline struct pt_regs *saved_registers(void)
 }
 
 #include "context.h"
+#include "copy.h"
 
 /* Goes to the innermost frame of the task. Returns whether its tables are known. */
 static __always_inline int begin_walk(struct walk *w, struct wire_sample *sample)
@@ -499,7 +501,7 @@ static __always_inline int begin_walk(struct walk *w, struct wire_sample *sample
 	if (!is_user(regs) || is_compat(regs) || find_regions(sample, &w->regions))
 		return 0;
 	w->ip = user_ip(regs);
-	w->sp = user_sp(regs);
+	w->sp = w->innermost = user_sp(regs);
 	w->fp = user_fp(regs);
 	w->lr = user_lr(regs);
 	w->kernel_frames = sample->kernel_frames;
@@ -511,10 +513,17 @@ static __always_inline int begin_walk(struct walk *w, struct wire_sample *sample
 	return 1;
 }
 
+/*
+ * Where the walk came to code in no known mapping, that may have been mapped a moment ago,
+ * such as by dlopen: user space will know. A copy holds more than what was walked if that is
+ * short. Half of what may be copied is left to processes without tables.
+ */
 static __always_inline void end_walk(struct walk *w, struct wire_sample *sample)
 {
 	sample->user_frames = w->user_frames;
 	sample->head.user_stack = w->end;
+	if (w->end == USER_UNMAPPED && w->sp - w->innermost < COPY_WORDS * 8 / 2)
+		copy_user_stack(sample, copy_budget / 2);
 	if (w->regions.context)
 		sample->context = take_context(w->regions.context, sample);
 }

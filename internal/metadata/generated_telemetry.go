@@ -901,7 +901,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ReceiverEbpfProfilerStacksCopied, err = builder.meter.Int64ObservableCounter(
 		"otelcol_receiver_ebpf_profiler_stacks_copied",
-		metric.WithDescription("User stacks that were copied and walked here, because the kernel side did not have the tables of the process yet. Their ends are among those of all stacks. [Development]"),
+		metric.WithDescription("User stacks that were copied and walked here, because the kernel side did not have the tables of the process yet, or did not know of code that had just been mapped. Their ends are among those of all stacks. [Development]"),
 		metric.WithUnit("{stack}"),
 	)
 	errs = errors.Join(errs, err)

@@ -528,7 +528,7 @@ func AssertEqualReceiverEbpfProfilerStacks(t *testing.T, tt *componenttest.Telem
 func AssertEqualReceiverEbpfProfilerStacksCopied(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_receiver_ebpf_profiler_stacks_copied",
-		Description: "User stacks that were copied and walked here, because the kernel side did not have the tables of the process yet. Their ends are among those of all stacks. [Development]",
+		Description: "User stacks that were copied and walked here, because the kernel side did not have the tables of the process yet, or did not know of code that had just been mapped. Their ends are among those of all stacks. [Development]",
 		Unit:        "{stack}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,

@@ -152,6 +152,7 @@ func (e *engine) walks() {
 	if len(walks.Dropped) > 0 {
 		e.publisher.Drop(walks.Dropped)
 	}
+	e.pipeline.WalksTold(e.now())
 }
 
 // emit gives the emitter a parcel. One that still waits is dropped for it, but at

@@ -226,7 +226,9 @@ func (p *Pipeline) release(until event.KTime) {
 		}
 		p.groups.want(life.Cgroup) // again, if it was forgotten
 		to := counter{p.window, p.window.owner(life), life, life.Memory()}
-		if s.UserStack == event.UserCopied && !p.copies.take(to, s) {
+		if s.UserStack != event.UserCopied {
+			p.walk.cut(life, s)
+		} else if !p.copies.take(to, s) {
 			return // it waits
 		}
 		p.count(to, s)

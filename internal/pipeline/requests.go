@@ -53,6 +53,9 @@ func (p *Pipeline) Walks() Walks {
 	return w
 }
 
+// WalksTold learns that all that Walks returned had been handed on by k.
+func (p *Pipeline) WalksTold(k event.KTime) { p.walk.told(k) }
+
 // Rulings are lives that the sampler is to be told of: first those whose samples it can
 // drop from now on, then those of which no more will come.
 type Rulings struct{ Rejected, Over []event.LifeID }

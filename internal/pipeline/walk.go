@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"iter"
 	"maps"
+	"math"
 	"slices"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
@@ -30,6 +31,11 @@ type walk struct {
 	lacking map[*process.Life]struct{}
 	spaces  []unwind.Space
 	over    []unwind.Space
+	// until is the last completion, bases are of lives that are or were published, announced
+	// are those that were since the sampler was told last.
+	until     event.KTime
+	bases     map[*process.Life]basis
+	announced []*process.Life
 }
 
 // public is what the sampler has of a life.
@@ -37,6 +43,19 @@ type public struct {
 	// version is of the memory; 0: it is to be published again with the next sample.
 	version uint64
 	files   []*placed
+}
+
+// basis is what stacks are walked by: from a time on by what was mapped at the time of, those
+// taken earlier by what was mapped at the time before.
+type basis struct{ of, from, before event.KTime }
+
+const notYet event.KTime = math.MaxUint64
+
+func (b basis) at(k event.KTime) event.KTime {
+	if k < b.from {
+		return b.before
+	}
+	return b.of
 }
 
 func newWalk(c *code) *walk {
@@ -47,6 +66,7 @@ func newWalk(c *code) *walk {
 		due:       map[*process.Life]struct{}{},
 		waiting:   map[event.FileID]map[*process.Life]struct{}{},
 		lacking:   map[*process.Life]struct{}{},
+		bases:     map[*process.Life]basis{},
 	}
 }
 
@@ -84,6 +104,7 @@ func (w *walk) window() {
 // complete publishes the lives that are due: those sampled first, and those whose
 // memory has changed since.
 func (w *walk) complete(until event.KTime) {
+	w.until = until
 	w.threads.complete(until, func(life *process.Life) { w.due[life] = struct{}{} })
 	for life, p := range w.published {
 		if p.version != 0 && life.Version() != p.version {
@@ -112,6 +133,43 @@ func (w *walk) publish(life *process.Life) {
 	w.code.tables.release(w.published[life].files)
 	w.published[life] = public{life.Version(), files}
 	w.spaces = append(w.spaces, space)
+	w.announce(life)
+}
+
+func (w *walk) announce(life *process.Life) {
+	b := basis{of: w.until, from: notYet, before: w.until}
+	if last, ok := w.bases[life]; ok {
+		b.before = last.at(notYet - 1)
+	}
+	w.bases[life] = b
+	w.announced = append(w.announced, life)
+}
+
+// told is when the sampler had been told of all that was published.
+func (w *walk) told(k event.KTime) {
+	for _, life := range w.announced {
+		if b, ok := w.bases[life]; ok && b.from == notYet {
+			b.from = k
+			w.bases[life] = b
+		}
+	}
+	w.announced = w.announced[:0]
+}
+
+// cut ends a stack that the sampler walked where other code was than it knew of: the
+// tables may have been those of what was there before.
+func (w *walk) cut(life *process.Life, s *event.Sample) {
+	b, ok := w.bases[life]
+	memory, since := life.Memory(), b.at(s.KTime)
+	if !ok || s.UserStack < event.UserComplete || memory.Newest() <= since {
+		return
+	}
+	for i, address := range s.User[:max(len(s.User), 1)-1] {
+		if memory.ReplacedSince(since, address, s.KTime) {
+			s.User, s.UserStack = s.User[:i+1], event.UserUnmapped
+			return
+		}
+	}
 }
 
 func (w *walk) withdraw(life *process.Life) {
@@ -177,6 +235,7 @@ func (w *walk) forget(lives []*process.Life) {
 	for _, life := range lives {
 		delete(w.due, life)
 		delete(w.lacking, life)
+		delete(w.bases, life)
 		for _, waiting := range w.waiting {
 			delete(waiting, life)
 		}

@@ -160,3 +160,44 @@ func TestOnlyTheImageThatRunsIsPublished(t *testing.T) {
 	require.Empty(t, walks.Over)
 	require.Empty(t, p.walk.waiting)
 }
+
+// A stack that the sampler walked by tables of code that has been replaced ends where it may
+// be wrong. What was mapped when the sampler was told, and what it was told last, counts.
+func TestAStackThroughReplacedCodeIsCut(t *testing.T) {
+	p := startWalked(t)
+	hitWalked(p, 1100*ms)
+	load(t, p)
+	require.Len(t, p.Walks().Spaces, 1)
+	p.WalksTold(1150 * ms)
+	walkedAt := func(k event.KTime, user ...uint64) event.Sample {
+		s := sample(k, 7, user...)
+		s.Proc, s.Generation, s.UserStack = walked, 1, event.UserComplete
+		return s
+	}
+	ends := func(samples ...event.Sample) (complete, unmapped uint64) {
+		before := p.Stats().Stacks
+		p.Batch(batch(samples...))
+		p.Complete(samples[len(samples)-1].KTime)
+		after := p.Stats().Stacks
+		return after[event.UserComplete] - before[event.UserComplete], after[event.UserUnmapped] - before[event.UserUnmapped]
+	}
+	p.Batch(&event.Batch{Mapped: []event.Mapped{mappedAt(1250*ms, 0x12000, 0x13000, "/lib/y")}})
+	complete, unmapped := ends(
+		walkedAt(1240*ms, 0x10010, 0x12010, 0x11010), // before
+		walkedAt(1260*ms, 0x10010, 0x11010),          // elsewhere
+		walkedAt(1270*ms, 0x10010, 0x12010),          // there, but no step depends on it
+		walkedAt(1280*ms, 0x10010, 0x12010, 0x11010),
+		walkedAt(1290*ms, 0x12010, 0x11010),
+	)
+	require.EqualValues(t, 3, complete)
+	require.EqualValues(t, 2, unmapped)
+
+	requests := p.FileRequests(9)
+	require.Len(t, requests, 1)
+	p.Loaded(FileAnswer{ID: requests[0].ID, File: file("y"), Pieces: []unwind.Piece{{From: 0x12000, To: 0x13000, Rows: 9}}})
+	require.Len(t, p.Walks().Spaces, 1)
+	p.WalksTold(1350 * ms)
+	complete, unmapped = ends(walkedAt(1340*ms, 0x10010, 0x12010, 0x11010), walkedAt(1360*ms, 0x10010, 0x12010, 0x11010))
+	require.EqualValues(t, 1, complete, "the sampler knew")
+	require.EqualValues(t, 1, unmapped)
+}

@@ -131,6 +131,21 @@ func (m Memory) Known() bool { return m.memory != nil && m.memory.version != 0 }
 // known.
 func (m Memory) Find(addr uint64, k event.KTime) *event.Mapping { return m.memory.find(addr, k) }
 
+// ReplacedSince reports whether what was mapped at addr at time k is other code than what
+// was there before, after the last completion but one. It lies on the safe side: what is
+// forgotten was other code.
+func (m Memory) ReplacedSince(before event.KTime, addr uint64, k event.KTime) bool {
+	return m.memory.replaced(addr, k, before)
+}
+
+// Newest is when the newest region was mapped.
+func (m Memory) Newest() event.KTime {
+	if m.memory == nil {
+		return 0
+	}
+	return m.memory.newest
+}
+
 // Keep returns the memory as it is now: it does not change any more.
 func (m Memory) Keep() Memory {
 	if m.memory != nil {

@@ -31,8 +31,9 @@ type memory struct {
 	proven event.KTime
 	// read is when the last read of /proc began that was taken over.
 	read event.KTime
-	// version changes whenever the memory does.
+	// version changes whenever the memory does; newest is since when the newest region is.
 	version uint64
+	newest  event.KTime
 	// executable is the path of the program; fresh: its mapping comes next.
 	executable string
 	fresh      bool
@@ -51,20 +52,40 @@ type former struct {
 
 // find returns what was mapped at addr at time k; nil: nothing, or not known.
 func (m *memory) find(addr uint64, k event.KTime) *event.Mapping {
+	if r := m.regionAt(addr, k); r != nil {
+		return &r.Mapping
+	}
+	return nil
+}
+
+func (m *memory) regionAt(addr uint64, k event.KTime) *region {
 	if m == nil {
 		return nil
 	}
 	if i := m.above(addr); i < len(m.regions) {
 		if r := m.regions[i]; r.Start <= addr && r.since <= k {
-			return &r.Mapping
+			return r
 		}
 	}
 	for i := len(m.former) - 1; i >= 0 && k < m.former[i].until; i-- {
 		if f := m.former[i]; f.Start <= addr && addr < f.End && f.since <= k {
-			return &f.Mapping
+			return f.region
 		}
 	}
 	return nil
+}
+
+// replaced reports whether other code was at addr at a time before k.
+func (m *memory) replaced(addr uint64, k, before event.KTime) bool {
+	r := m.regionAt(addr, k)
+	if r == nil || r.since <= before {
+		return false
+	}
+	old := m.regionAt(addr, before)
+	if old == nil {
+		return r.ID() != event.FileID{} // what was there is forgotten
+	}
+	return old.ID() != r.ID() || r.ID() != (event.FileID{}) && old.Start-old.Offset != r.Start-r.Offset
 }
 
 // above is the index of the first region that ends above addr.
@@ -113,6 +134,7 @@ func (m *memory) put(r *region) (refused int) {
 	case j == i+1 && m.regions[i].Mapping == r.Mapping:
 		return 0 // such as a protection that was changed back
 	}
+	m.newest = max(m.newest, r.since)
 	// What is left of a region that r splits may find no room; r does.
 	room := maxRegions - len(m.regions) + (j - i) - 1
 	pieces := make([]*region, 0, 3)
@@ -183,7 +205,9 @@ func (m *memory) take(read []event.Mapping, end uint64, from, to, fed event.KTim
 	m.regions = slices.Clone(later.regions)
 	for i := range read {
 		for _, piece := range later.gaps(read[i]) {
-			m.regions = append(m.regions, m.recognise(piece, before, from, fed))
+			r := m.recognise(piece, before, from, fed)
+			m.newest = max(m.newest, r.since)
+			m.regions = append(m.regions, r)
 		}
 	}
 	slices.SortFunc(m.regions, func(a, b *region) int { return cmp.Compare(a.Start, b.Start) })

@@ -206,3 +206,34 @@ func TestKeptMemoryStays(t *testing.T) {
 	}
 	require.Equal(t, "/first", kept.Find(15, 13*us).Path)
 }
+
+// Code is other code if it is another file, or another place of it.
+func TestReplacedCode(t *testing.T) {
+	tab := New(Settings{})
+	exec := event.Lifecycle{Kind: event.Exec, KTime: 11 * us, Proc: a, Generation: 1}
+	moved := mapped(35*us, a.PID, 70, 80, "/lib/moved")
+	moved.Offset = 5
+	tab.ObserveMapped([]event.Mapped{
+		mapped(12*us, a.PID, 10, 20, "/bin/x"), mapped(13*us, a.PID, 30, 40, "/lib/old"), mapped(14*us, a.PID, 50, 60, ""),
+		mapped(14*us, a.PID, 70, 80, "/lib/moved"), mapped(15*us, a.PID, 90, 100, "/lib/same"),
+	})
+	round(tab, 20*us, fork(10*us, a, no, 0), exec)
+	tab.ObserveMapped([]event.Mapped{
+		mapped(32*us, a.PID, 30, 40, "/lib/new"), mapped(33*us, a.PID, 45, 65, ""), mapped(34*us, a.PID, 110, 120, "/lib/first"),
+		moved, mapped(36*us, a.PID, 85, 100, "/lib/same"),
+	})
+	round(tab, 40*us)
+	m := tab.Attribute(hit(39*us, a, 1)).Memory()
+	require.EqualValues(t, 36*us, m.Newest())
+	for addr, want := range map[uint64]bool{
+		15: false, 35: true, 55: false, 75: true, 115: true,
+		95:  true, // the same file, but from another place on
+		200: false,
+	} {
+		require.Equal(t, want, m.ReplacedSince(25*us, addr, 39*us), addr)
+		require.False(t, m.ReplacedSince(36*us, addr, 39*us), addr)
+	}
+	require.False(t, m.ReplacedSince(25*us, 35, 31*us), "not yet")
+	require.False(t, Memory{}.ReplacedSince(0, 35, 31*us))
+	require.Zero(t, Memory{}.Newest())
+}

@@ -144,6 +144,19 @@ func TestExampleOfAFile(t *testing.T) {
 	assert.Equal(t, c.delivered(), kept)
 }
 
+// None of the processes of a test is in the example's filter.
+func TestExampleOfAFilter(t *testing.T) {
+	burnAll(t)
+	file := filepath.Join(t.TempDir(), "profiles.json")
+	c := startExample(t, "filter.yaml", "PROFILES_FILE="+file)
+	time.Sleep(2 * time.Second)
+	c.stop()
+	assert.Contains(t, string(c.log()), "{executable: /usr/lib/postgresql/*/bin/*}", "what it works with")
+	said := farewells(t, string(c.log()))["ebpf_profiler"]
+	assert.Zero(t, said.Delivered)
+	assert.Zero(t, said.gap())
+}
+
 // Pyroscope names services by service.name and takes a profile for CPU time if its samples
 // are counted and have a period of CPU time. It refuses samples with timestamps and another
 // number of values than one.

@@ -542,7 +542,7 @@ func TestGoFramesHaveLines(t *testing.T) {
 		}
 	})
 	t.Log(right, "in the inlined line,", other)
-	require.Greater(t, right, 997)
+	require.Greater(t, right, 400, "of 1994 at most")
 }
 
 // A load of many short processes: the CPU time of each program is what the kernel

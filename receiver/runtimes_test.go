@@ -81,48 +81,68 @@ func hasNoPython312(t *testing.T) bool {
 	return err != nil && strings.Contains(string(release), "ID=debian\n") && strings.Contains(string(release), `VERSION_ID="12"`)
 }
 
-// TestRuntimesThatWriteNamesDown runs them in PID and mount namespaces of their own, as in a
+// writing is a runtime that writes names down, with a program for it.
+type writing struct {
+	name, file, source string
+	command            []string
+	frameType          string
+	// inner and outer are in the names of the two functions; outer may be empty.
+	inner, outer string
+}
+
+// begin starts the program in a directory, in PID and mount namespaces of its own, as in a
 // container: the list has the PID that the process sees, in a /tmp that only it sees.
+func (r writing) begin(t *testing.T, dir string) (wait func()) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, r.file), []byte(r.source), 0o600))
+	apart := exec.Command("unshare", append([]string{"--mount", "--pid", "--fork", "--mount-proc", "sh", "-c",
+		`mount -t tmpfs -o mode=1777 none /tmp && exec "$@"`, "sh"}, r.command...)...)
+	var out bytes.Buffer
+	apart.Dir, apart.Stderr = dir, &out
+	require.NoError(t, apart.Start())
+	return func() {
+		err := apart.Wait()
+		require.True(t, err == nil || r.name == "Java", "%v %s", err, out.String())
+	}
+}
+
 func TestRuntimesThatWriteNamesDown(t *testing.T) {
 	roottest.InTime(t)
 	roottest.Need(t)
-	for name, c := range map[string]struct {
-		file, source string
-		command      []string
-		frameType    string
-		// inner and outer are in the names of the two; outer may be empty.
-		inner, outer string
-	}{
-		"Node": {"burn.js", inJavaScript, []string{"node", "--perf-basic-prof", "--no-turbo-inlining", "burn.js"}, "v8js", "inner", "outer"},
+	runtimes := []writing{
+		{"Node", "burn.js", inJavaScript, []string{"node", "--perf-basic-prof", "--no-turbo-inlining", "burn.js"}, "v8js", "inner", "outer"},
 		// What Python makes keeps no frame pointer, so that the walk ends there.
-		"Python": {"burn.py", inPython, []string{python312(), "-X", "perf", "burn.py"}, "cpython", "py::inner:", ""},
-		"Java": {"Burn.java", inJava, []string{"java", "-XX:+PreserveFramePointer", "-XX:-Inline", "Burn.java"}, "jvm",
+		{"Python", "burn.py", inPython, []string{python312(), "-X", "perf", "burn.py"}, "cpython", "py::inner:", ""},
+		{"Java", "Burn.java", inJava, []string{"java", "-XX:+PreserveFramePointer", "-XX:-Inline", "Burn.java"}, "jvm",
 			"int Burn.inner(int)", ""}, // it writes the list once, and what it compiles later is not in it
-	} {
-		t.Run(name, func(t *testing.T) {
-			program, err := exec.LookPath(c.command[0])
-			if err != nil && name == "Python" && hasNoPython312(t) {
+	}
+	dir, err := os.MkdirTemp("/var/tmp", "runtime") // they do not see our /tmp
+	require.NoError(t, err)
+	defer os.RemoveAll(dir)
+	s := fast()
+	s.SamplesPerSecond = 499
+	sink := &consumertest.ProfilesSink{}
+	r := startKernel(t, s, sink)
+	time.Sleep(5 * time.Second) // what runs already has been read
+	var waits []func()
+	for _, r := range runtimes {
+		if _, err := exec.LookPath(r.command[0]); err == nil {
+			waits = append(waits, r.begin(t, dir))
+		}
+	}
+	for _, wait := range waits {
+		wait()
+	}
+	require.NoError(t, r.Shutdown(t.Context()))
+	for _, r := range runtimes {
+		t.Run(r.name, func(t *testing.T) {
+			program, err := exec.LookPath(r.command[0])
+			if err != nil && r.name == "Python" && hasNoPython312(t) {
 				t.Skip("Debian 12 has no Python of at least 3.12, and there is no pyenv")
 			} else if err != nil {
 				roottest.Lacks(t, err)
 			}
-			dir, err := os.MkdirTemp("/var/tmp", "runtime") // it does not see our /tmp
-			require.NoError(t, err)
-			defer os.RemoveAll(dir)
-			require.NoError(t, os.WriteFile(filepath.Join(dir, c.file), []byte(c.source), 0o600))
-			s := fast()
-			s.SamplesPerSecond = 499
-			sink := &consumertest.ProfilesSink{}
-			r := startKernel(t, s, sink)
-			time.Sleep(5 * time.Second) // what runs already has been read
-			apart := exec.Command("unshare", append([]string{"--mount", "--pid", "--fork", "--mount-proc", "sh", "-c",
-				`mount -t tmpfs -o mode=1777 none /tmp && exec "$@"`, "sh"}, c.command...)...)
-			var out bytes.Buffer
-			apart.Dir, apart.Stderr = dir, &out
-			runErr := apart.Run()
-			require.NoError(t, r.Shutdown(t.Context()))
-			require.True(t, runErr == nil || name == "Java", "%v %s", runErr, out.String())
-			checkRuntime(t, sink.AllProfiles(), program, c.frameType, c.inner, c.outer)
+			checkRuntime(t, sink.AllProfiles(), program, r.frameType, r.inner, r.outer)
 		})
 	}
 }

@@ -6,11 +6,13 @@
 package receiver_test
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -153,6 +155,7 @@ func startTable(t *testing.T, s receiver.Settings, sink *consumertest.ProfilesSi
 	r, err := receiver.New(set, s, receiver.OpenKernel, sink)
 	require.NoError(t, err)
 	require.NoError(t, r.Start(t.Context(), componenttest.NewNopHost()))
+	t.Cleanup(func() { _ = r.Shutdown(context.Background()) }) // of a test that failed
 	return table{r, tel, set.ID.String()}
 }
 
@@ -240,28 +243,32 @@ func TestBeyondTheLimitOfProcesses(t *testing.T) {
 	s := fast()
 	s.SamplesPerSecond, s.MaxProcesses = 997, int(existing(t))+more/2
 	tab := startTable(t, s, &consumertest.ProfilesSink{})
-	start := func(program string, args ...string) (wait func()) {
+	start := func(program string, args ...string) (end func()) {
 		c := exec.Command(program, args...)
 		require.NoError(t, c.Start())
-		return func() { _ = c.Wait() }
+		return func() { _ = c.Process.Kill(); _ = c.Wait() }
 	}
-	var waits []func()
+	counted := func(metrics ...string) {
+		require.Eventually(t, func() bool {
+			return !slices.ContainsFunc(metrics, func(m string) bool { return tab.metric(t, m) == 0 })
+		}, 20*time.Second, 50*time.Millisecond, "%v", metrics)
+	}
+	var ends []func()
 	for range more {
-		waits = append(waits, start("true")) // a zombie until it is waited for
+		ends = append(ends, start("true")) // a zombie until it is waited for
 	}
-	require.Eventually(t, func() bool { return tab.metric(t, "evictions_early") > 0 }, 10*time.Second, 50*time.Millisecond)
+	counted("evictions_early")
 	require.Zero(t, tab.metric(t, "samples_overflowed"))
-	for _, wait := range waits {
-		wait()
+	for _, end := range ends {
+		end()
 	}
-	waits = nil
+	ends = nil
 	for range more {
-		waits = append(waits, start("timeout", "1", "sh", "-c", "while :; do :; done"))
+		ends = append(ends, start("sh", "-c", "while :; do :; done"))
 	}
-	for _, wait := range waits {
-		wait()
+	counted("processes_refused", "samples_overflowed")
+	for _, end := range ends {
+		end()
 	}
-	require.Positive(t, tab.metric(t, "processes_refused"))
-	require.Eventually(t, func() bool { return tab.metric(t, "samples_overflowed") > 0 }, 10*time.Second, 50*time.Millisecond)
 	require.NoError(t, tab.Shutdown(t.Context()))
 }

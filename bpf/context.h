@@ -78,8 +78,11 @@ static __always_inline enum wire_context take_context(__u64 where, struct wire_s
 	struct context context;
 	__u64 *to;
 
+	barrier_var(n);
 	if (!base || n > MAX_FRAMES + MAX_USER_WORDS)
 		return CONTEXT_UNREADABLE;
+	to = &sample->frames[n];
+	barrier_var(to); /* which the verifier knows, n it may not in a spill */
 	if (local != LOCAL_STATIC) {
 		if (find_block(base, module, local, &base))
 			return CONTEXT_UNREADABLE;
@@ -94,7 +97,6 @@ static __always_inline enum wire_context take_context(__u64 where, struct wire_s
 		return CONTEXT_UNREADABLE;
 	if (context.valid != 1 || !(context.trace[0] | context.trace[1]) || !context.span)
 		return CONTEXT_NONE;
-	to = &sample->frames[n];
 	to[0] = context.trace[0];
 	to[1] = context.trace[1];
 	to[2] = context.span;

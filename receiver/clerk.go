@@ -40,6 +40,7 @@ type reader interface {
 // clerk phrases the pipeline's requests as jobs.
 type clerk struct {
 	reader reader
+	now    func() event.KTime
 	place  func(*unwind.Table) ([]unwind.Piece, error)
 	warn   func(error)
 	// limited is for faults of which anybody can make many; nil is none.
@@ -104,9 +105,10 @@ func (c clerk) threadContext(r pipeline.ThreadContextRequest) func() apply {
 }
 
 func (c clerk) kernel() apply {
+	from := c.now()
 	k, buildID, err := c.reader.kernel()
 	if err != nil {
 		c.warn(err)
 	}
-	return func(p *pipeline.Pipeline) { p.KernelLoaded(k, buildID) }
+	return func(p *pipeline.Pipeline) { p.KernelLoaded(k, buildID, from) }
 }

@@ -94,7 +94,7 @@ func (r *Receiver) launch(run *run, listeners []completion.Listener) error {
 		pipeline:  p,
 		in:        messages,
 		free:      free,
-		clerk:     clerk{run.reader, run.source.Place, run.faults.warn, run.faults.limited},
+		clerk:     clerk{run.reader, run.source.Now, run.source.Place, run.faults.warn, run.faults.limited},
 		publisher: run.source,
 		rejecter:  run.source,
 		failed:    run.faults.warn,

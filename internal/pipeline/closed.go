@@ -129,6 +129,9 @@ func (w *Window) resolveKernel(address uint64) profile.Location {
 		return l
 	}
 	if m, ok := madeAt(w.made, address); ok && w.kernel.Symbols() > 0 {
+		if m.Gone {
+			return l
+		}
 		l.Lines = line(m.Name)
 		if m.BPF {
 			l.Mapping.Filename = "[bpf]"

@@ -22,7 +22,8 @@ type kernelCode struct {
 	// waiting is for the completion that covers it.
 	waiting []event.KernelCode
 	// made is in the order of its addresses; it is shared with closed windows, so it is
-	// replaced and not changed. ended are those of it that were dropped since, by start.
+	// replaced and not changed. ended are those of it that were dropped since, by start. What
+	// is Gone is so from the window on, and named by the symbols that were read before.
 	made  []event.KernelCode
 	ended map[uint64]event.KTime
 	// dropped counts what found no room.
@@ -51,7 +52,7 @@ func (c *kernelCode) miss(k *symbol.Kernel, addresses []uint64, now event.KTime)
 			continue
 		}
 		_, _, named := k.Name(a)
-		if _, made := madeAt(c.made, a); named || made {
+		if m, made := madeAt(c.made, a); !m.Gone && (named || made) {
 			continue
 		}
 		c.wanted = true
@@ -73,8 +74,9 @@ func (c *kernelCode) observe(records []event.KernelCode) {
 	}
 }
 
-// complete takes what was made and dropped up to w.
-func (c *kernelCode) complete(w event.KTime) {
+// complete takes what was made and dropped up to w. k are the symbols that were read, nil if
+// they were not.
+func (c *kernelCode) complete(k *symbol.Kernel, w event.KTime) {
 	slices.SortStableFunc(c.waiting, func(a, b event.KernelCode) int { return cmp.Compare(a.KTime, b.KTime) })
 	n, _ := slices.BinarySearchFunc(c.waiting, w+1, func(r event.KernelCode, k event.KTime) int { return cmp.Compare(r.KTime, k) })
 	if n == 0 {
@@ -87,7 +89,7 @@ func (c *kernelCode) complete(w event.KTime) {
 		case r.Gone && known:
 			c.ended[r.Start] = r.KTime
 			continue
-		case r.Gone:
+		case r.Gone && !lists(k, r.Start):
 			continue
 		case known:
 			made[i] = r
@@ -98,13 +100,38 @@ func (c *kernelCode) complete(w event.KTime) {
 			made = slices.Insert(made, i, r)
 		}
 		delete(c.ended, r.Start)
+		if r.Gone { // it has its name up to here
+			name, _, _ := k.Name(r.Start)
+			made[i] = event.KernelCode{KTime: r.KTime, Start: r.Start, End: r.End, Name: name, BPF: r.BPF}
+			c.ended[r.Start] = r.KTime
+		} else {
+			made = slices.DeleteFunc(made, func(m event.KernelCode) bool { return m.Gone && m.Start < r.End && r.Start < m.End })
+		}
 	}
 	c.waiting = slices.Delete(c.waiting, 0, n)
 	c.made = made
 }
 
-// window forgets what ended before a window that begins at start.
-func (c *kernelCode) window(start event.KTime) {
+// lists reports whether the symbols that were read have a program of BPF at an address.
+func lists(k *symbol.Kernel, at uint64) bool {
+	if k == nil {
+		return false
+	}
+	_, module, ok := k.Name(at)
+	return ok && module == symbol.BPF
+}
+
+// loaded is told that the symbols were read again, from a time on. What was dropped a moment
+// before may still be in them: the record comes first (bpf_prog_put_deferred in
+// kernel/bpf/syscall.c, v6.12).
+func (c *kernelCode) loaded(from event.KTime) {
+	const moment = event.KTime(time.Second)
+	c.made = slices.DeleteFunc(slices.Clone(c.made), func(m event.KernelCode) bool { return m.Gone && m.KTime+moment < from })
+}
+
+// window forgets what ended before a window that begins at start, except that it is gone
+// if the symbols that were read still have it.
+func (c *kernelCode) window(k *symbol.Kernel, start event.KTime) {
 	over := func(m event.KernelCode) bool {
 		end, ok := c.ended[m.Start]
 		return ok && end <= start
@@ -115,8 +142,10 @@ func (c *kernelCode) window(start event.KTime) {
 	made := []event.KernelCode{}
 	for _, m := range c.made {
 		if over(m) {
+			m.Gone, m.KTime = true, c.ended[m.Start]
 			delete(c.ended, m.Start)
-		} else {
+		}
+		if !m.Gone || lists(k, m.Start) {
 			made = append(made, m)
 		}
 	}

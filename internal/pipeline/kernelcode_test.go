@@ -22,7 +22,7 @@ func TestKernelCodeComesAndGoes(t *testing.T) {
 		"ffffffffc0001000 t bpf_prog_1_old\t[bpf]\n"))
 	require.NoError(t, err)
 	p := newPipeline()
-	p.KernelLoaded(k, "")
+	p.KernelLoaded(k, "", 0)
 	code := func(when event.KTime, name string, gone bool) event.KernelCode {
 		return event.KernelCode{KTime: when, Start: at, End: at + 0x80, Name: name, BPF: true, Gone: gone}
 	}
@@ -52,14 +52,45 @@ func TestKernelCodeComesAndGoes(t *testing.T) {
 	p.Batch(&event.Batch{Kernel: []event.KernelCode{code(3500*ms, "bpf_prog_2_b", true)}})
 	n, _ = name(3)
 	require.Equal(t, "bpf_prog_2_b", n, "it ran in this window")
-	require.Empty(t, p.kernel.made, "and not after")
+	n, _ = name(4)
+	require.Empty(t, n, "and not after, nor is the first there again, which the list still has")
 	require.Empty(t, p.kernel.ended)
+	p.kernel.miss(k, []uint64{at + 0x10}, 5000*ms)
+	require.True(t, p.KernelRequested(), "there may be a module now")
 
 	p.Batch(&event.Batch{Kernel: []event.KernelCode{
-		code(4100*ms, "bpf_prog_3_c", false), code(4200*ms, "bpf_prog_3_c", true), code(4300*ms, "bpf_prog_4_d", false)}})
-	n, _ = name(4)
+		code(5100*ms, "bpf_prog_3_c", false), code(5200*ms, "bpf_prog_3_c", true), code(5300*ms, "bpf_prog_4_d", false)}})
+	n, _ = name(5)
 	require.Equal(t, "bpf_prog_4_d", n)
 	require.Len(t, p.kernel.made, 1)
+	p.Batch(&event.Batch{Kernel: []event.KernelCode{code(6500*ms, "bpf_prog_4_d", true)}})
+	n, _ = name(6)
+	require.Equal(t, "bpf_prog_4_d", n)
+	require.Len(t, p.kernel.made, 1)
+	p.KernelLoaded(k, "", 7000*ms)
+	require.Len(t, p.kernel.made, 1, "the list may have what went half a second before")
+	p.KernelLoaded(k, "", 7600*ms)
+	require.Empty(t, p.kernel.made)
+}
+
+// A program that only the list knows has its name up to its end, and to the end of that window.
+func TestKernelCodeOfTheListGoes(t *testing.T) {
+	const at = 0xffffffffc0001000
+	k, err := symbol.ReadKallsyms(strings.NewReader("ffffffff81000000 T _stext\nffffffff81000100 T work\nffffffff82000000 T _etext\n" +
+		"ffffffffc0001000 t bpf_prog_1_old\t[bpf]\nffffffffc0008000 t module\t[m]\n"))
+	require.NoError(t, err)
+	p := newPipeline()
+	p.KernelLoaded(k, "", 0)
+	gone := event.KernelCode{KTime: 1500 * ms, Start: at, End: at + 0x80, Name: "bpf_prog_1_old", BPF: true, Gone: true}
+	other := event.KernelCode{KTime: 1500 * ms, Start: at + 0x7000, End: at + 0x7080, Name: "bpf_prog_2_x", BPF: true, Gone: true}
+	p.Batch(&event.Batch{Kernel: []event.KernelCode{gone, other}})
+	p.Batch(batch(sample(1400*ms, 7), sample(2500*ms, 7)))
+	var names [][]string
+	for _, w := range p.Flush(2600 * ms) {
+		names = append(names, functions(w.Resolve(profile.Frame{Binary: kernel, Offset: at + 0x10})),
+			functions(w.Resolve(profile.Frame{Binary: kernel, Offset: at + 0x7010})))
+	}
+	require.Equal(t, [][]string{{"bpf_prog_1_old"}, {"module"}, nil, {"module"}}, names)
 }
 
 // TestKernelCodeIsThatOfTheWindow: what takes the place of code after a window has ended
@@ -69,7 +100,7 @@ func TestKernelCodeIsThatOfTheWindow(t *testing.T) {
 	k, err := symbol.ReadKallsyms(strings.NewReader("ffffffff81000000 T _stext\nffffffff81000100 T work\nffffffff82000000 T _etext\n"))
 	require.NoError(t, err)
 	p := newPipeline()
-	p.KernelLoaded(k, "")
+	p.KernelLoaded(k, "", 0)
 	code := func(k event.KTime, name string) event.KernelCode {
 		return event.KernelCode{KTime: k, Start: at, End: at + 0x80, Name: name, BPF: true}
 	}
@@ -87,7 +118,7 @@ func TestKernelCodeIsBounded(t *testing.T) {
 	for i := range uint64(maxKernelCode + 10) {
 		c.observe([]event.KernelCode{{KTime: event.KTime(i), Start: i << 12, End: i<<12 + 1, Name: "x"}})
 	}
-	c.complete(1 << 40)
+	c.complete(nil, 1<<40)
 	require.Len(t, c.made, maxKernelCode)
 	require.EqualValues(t, 10, c.dropped)
 }
@@ -99,7 +130,7 @@ func TestKernelIsReadAgainForModules(t *testing.T) {
 	k, err := symbol.ReadKallsyms(strings.NewReader(list))
 	require.NoError(t, err)
 	p := newPipeline()
-	p.KernelLoaded(k, "")
+	p.KernelLoaded(k, "", 0)
 	hit := func(at event.KTime, address uint64) bool {
 		s := sample(at, 7)
 		s.Kernel = []uint64{address}
@@ -118,9 +149,9 @@ func TestKernelIsReadAgainForModules(t *testing.T) {
 
 	k, err = symbol.ReadKallsyms(strings.NewReader(list + "ffffffffc0100000 t probe\t[mod]\n"))
 	require.NoError(t, err)
-	p.KernelLoaded(k, "")
+	p.KernelLoaded(k, "", 0)
 	require.False(t, hit(900_000*ms, module+6))
-	p.KernelLoaded(nil, "")
+	p.KernelLoaded(nil, "", 0)
 	require.Same(t, k, p.code.kernel, "what was read before stays")
 }
 
@@ -132,7 +163,7 @@ func TestKernelWithoutNames(t *testing.T) {
 		"ffffffffc0001000 t probe\t[mod]\n"))
 	require.NoError(t, err)
 	p := newPipeline()
-	p.KernelLoaded(k.Nameless(), "abc")
+	p.KernelLoaded(k.Nameless(), "abc", 0)
 	p.Batch(batch(sample(1100*ms, 7)))
 	p.Batch(&event.Batch{Kernel: []event.KernelCode{{KTime: 1050 * ms, Start: at, End: at + 0x80, Name: "bpf_prog_1_a", BPF: true}}})
 	w := p.Complete(2000 * ms)

@@ -177,11 +177,11 @@ func (p *Pipeline) Complete(w event.KTime) []*Window {
 	p.newborns.complete()
 	closed := p.handOut(nil)
 	for w >= p.window.End() {
-		p.kernel.complete(p.window.End())
+		p.kernel.complete(p.code.kernel, p.window.End())
 		p.release(p.window.End())
 		closed = p.closeWindow(closed, p.window.End())
 	}
-	p.kernel.complete(w)
+	p.kernel.complete(p.code.kernel, w)
 	p.release(w)
 	p.look(w)
 	if p.window.Samples() >= p.settings.maxWindowSamples() {

@@ -102,10 +102,11 @@ func (p *Pipeline) KernelRequested() bool {
 	return wanted
 }
 
-// KernelLoaded takes the kernel's symbols and build ID.
-func (p *Pipeline) KernelLoaded(k *symbol.Kernel, buildID string) {
+// KernelLoaded takes the kernel's symbols and build ID, which were read from a time on.
+func (p *Pipeline) KernelLoaded(k *symbol.Kernel, buildID string, from event.KTime) {
 	if k == nil && p.code.kernel != nil {
 		return // could not be read again
 	}
 	p.code.kernel, p.code.kernelBuildID = k, buildID
+	p.kernel.loaded(from)
 }

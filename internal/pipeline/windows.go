@@ -63,7 +63,7 @@ func (p *Pipeline) handOut(closed []*Window) []*Window {
 	}
 	p.copies.retry(w, p.count)
 	p.selection.settle(w)
-	p.kernel.window(w.End()) // it keeps what it needs of that
+	p.kernel.window(p.code.kernel, w.End()) // it keeps what it needs of that
 	if p.ending = nil; w.Samples() == 0 {
 		return closed
 	}

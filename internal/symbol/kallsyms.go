@@ -205,17 +205,18 @@ func (l *kallsyms) kernel() (*Kernel, error) {
 
 // end marks where modules end. Each has pages of its own (module_memory_alloc in
 // kernel/module/main.c, v6.12), so the last function of one reaches to the end of its page:
-// what is loaded behind it later must not have its name. Programs of BPF share pages, and
-// what comes later is told by records.
+// what is loaded behind it later must not have its name. A program of BPF that does not end
+// where another begins may have a module behind it, too.
 func (l *kallsyms) end() {
 	marked := make([]kernelSymbol, 0, len(l.all)+len(l.modules))
 	for i, s := range l.all {
 		marked = append(marked, s)
 		after := s.start&^(page-1) + page
-		if m := l.modules[s.owner]; m == "" || m == "bpf" || after == 0 {
+		m := l.modules[s.owner]
+		if m == "" || after == 0 {
 			continue
 		}
-		if i+1 == len(l.all) || l.all[i+1].owner != s.owner && l.all[i+1].start > after {
+		if i+1 == len(l.all) || (m == BPF || l.all[i+1].owner != s.owner) && l.all[i+1].start > after {
 			marked = append(marked, kernelSymbol{start: after, owner: s.owner})
 		}
 	}

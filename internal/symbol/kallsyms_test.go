@@ -76,8 +76,8 @@ func TestKernelNames(t *testing.T) {
 		{0xffffffffc0001900 + 0x6ff, "bpf_prog_6deef7357e7b4530_x", "bpf"},
 		{0xffffffffc0002fff, "mod_last", "ext4"},
 		{0xffffffffc0003000, "", ""}, // where another module may be loaded
-		{0xffffffffd0000000 + maxReach - 1, "bpf_prog_1_y", "bpf"},
-		{0xffffffffd0000000 + maxReach, "", ""},
+		{0xffffffffd0000000 + page - 1, "bpf_prog_1_y", "bpf"},
+		{0xffffffffd0000000 + page, "", ""},
 		{^uint64(0), "", ""},
 	} {
 		name, module, ok := k.Name(c.addr)

@@ -38,8 +38,11 @@ const (
 	paddingPrefix = "__pfx_"
 )
 
+// BPF is the module of programs of BPF.
+const BPF = "bpf"
+
 // Name returns the function at or below addr and its module, which is empty for
-// the kernel itself and "bpf" for BPF programs.
+// the kernel itself and BPF for programs of BPF.
 func (k *Kernel) Name(addr uint64) (name, module string, ok bool) {
 	i := below(k.starts, addr)
 	if i < 0 || addr-k.starts[i] >= maxReach {

@@ -171,7 +171,7 @@ func boot(t *testing.T, e emulator, kernel, image string) *outcome {
 	ctx, cancel := context.WithTimeout(t.Context(), bootTimeout)
 	defer cancel()
 	arguments := append(slices.Clone(e.qemu[1:]), "-accel", "tcg,thread=multi",
-		"-smp", "2", "-m", "1536", "-nographic", "-no-reboot", "-net", "none", "-kernel", kernel, "-initrd", image,
+		"-smp", "2", "-m", "2560", "-nographic", "-no-reboot", "-net", "none", "-kernel", kernel, "-initrd", image,
 		"-append", "console="+e.console+" panic=-1 quiet loglevel=3")
 	cmd := exec.CommandContext(ctx, e.qemu[0], arguments...)
 	// It ends with the test, however that ends. The signal follows the thread.

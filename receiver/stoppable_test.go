@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/pipeline"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/process"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/symbol"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/unwind"
 )
@@ -69,6 +70,18 @@ func TestReadsUnderWayStop(t *testing.T) {
 			require.Greater(t, reads, 2)
 		})
 	}
+}
+
+// A process has the same creation time after a reload.
+func TestBootTimeIsToAMillisecond(t *testing.T) {
+	require.Zero(t, bootTime()%1_000_000)
+	require.InDelta(t, bootTime(), bootTime(), 1_000_000)
+}
+
+func TestPostponedReadsAreCounted(t *testing.T) {
+	s := &snapshot{pipeline: pipeline.Stats{Processes: process.Stats{RequestsDropped: 3, Answers: process.Outcomes{Gone: 2}}}}
+	require.EqualValues(t, 3, reads(s)["postponed"])
+	require.EqualValues(t, 2, reads(s)["gone"])
 }
 
 func TestNothingIsReadOnceStopped(t *testing.T) {

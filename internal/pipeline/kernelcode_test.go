@@ -91,6 +91,12 @@ func TestKernelCodeOfTheListGoes(t *testing.T) {
 			functions(w.Resolve(profile.Frame{Binary: kernel, Offset: at + 0x7010})))
 	}
 	require.Equal(t, [][]string{{"bpf_prog_1_old"}, {"module"}, nil, {"module"}}, names)
+
+	p.Batch(&event.Batch{Kernel: []event.KernelCode{{KTime: 2700 * ms, Start: at - 0x40, End: at + 0x100, Name: "bpf_prog_3_large", BPF: true}}})
+	p.Batch(batch(sample(2800*ms, 7)))
+	closed := p.Flush(2900 * ms)
+	require.Len(t, closed, 1)
+	require.Equal(t, []string{"bpf_prog_3_large"}, functions(closed[0].Resolve(profile.Frame{Binary: kernel, Offset: at + 0x10})))
 }
 
 // TestKernelCodeIsThatOfTheWindow: what takes the place of code after a window has ended

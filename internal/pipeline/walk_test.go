@@ -103,6 +103,7 @@ func TestAnImageThatIsOverIsWithdrawn(t *testing.T) {
 	require.Empty(t, walks.Spaces)
 	require.Equal(t, []unwind.Space{{Proc: walked, Generation: 1}}, walks.Over)
 	require.Empty(t, p.walk.published)
+	require.Empty(t, p.walk.bases)
 }
 
 // Who waited for a file that another process could not show gets it later.
@@ -200,4 +201,27 @@ func TestAStackThroughReplacedCodeIsCut(t *testing.T) {
 	complete, unmapped = ends(walkedAt(1340*ms, 0x10010, 0x12010, 0x11010), walkedAt(1360*ms, 0x10010, 0x12010, 0x11010))
 	require.EqualValues(t, 1, complete, "the sampler knew")
 	require.EqualValues(t, 1, unmapped)
+
+	p.Batch(&event.Batch{Mapped: []event.Mapped{mappedAt(1450*ms, 0x12000, 0x13000, "/lib/z")}})
+	followed := walkedAt(1460*ms, 0x10010, 0x12010, 0x11010)
+	followed.UserStack = event.UserTaken
+	ends(followed)
+	require.EqualValues(t, 2, p.Stats().Stacks[event.UserTaken], "no tables led")
+}
+
+// What is announced while the sampler has not been told of what was before does not count.
+func TestWhatStacksAreWalkedBy(t *testing.T) {
+	w := newWalk(newCode(1 << 20))
+	w.until = 10
+	w.announce(life)
+	require.EqualValues(t, 10, w.bases[life].at(5), "only what comes is walked by tables")
+	w.told(12)
+	w.until = 20
+	w.announce(life)
+	w.until = 30
+	w.announce(life)
+	require.EqualValues(t, 10, w.bases[life].at(1000))
+	w.told(35)
+	require.EqualValues(t, 10, w.bases[life].at(34))
+	require.EqualValues(t, 30, w.bases[life].at(35))
 }

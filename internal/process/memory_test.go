@@ -207,6 +207,15 @@ func TestKeptMemoryStays(t *testing.T) {
 	require.Equal(t, "/first", kept.Find(15, 13*us).Path)
 }
 
+// What a read finds is as old as the records, unless something else was there.
+func TestTheNewestOfARead(t *testing.T) {
+	m := &memory{}
+	m.take([]event.Mapping{{Start: 10, End: 20, Path: "/x"}}, 1<<63, 50, 60, 40)
+	require.EqualValues(t, 40, m.newest)
+	m.take([]event.Mapping{{Start: 10, End: 20, Path: "/y"}}, 1<<63, 70, 80, 40)
+	require.EqualValues(t, 70, m.newest)
+}
+
 // Code is other code if it is another file, or another place of it.
 func TestReplacedCode(t *testing.T) {
 	tab := New(Settings{})

@@ -43,6 +43,7 @@ ffffffffc0002000 t mod_last	[ext4]
 ffffffffc0001000 t mod_fn	[ext4]
 ffffffffc0001800 d mod_data	[ext4]
 ffffffffc0001900 t bpf_prog_6deef7357e7b4530_x	[bpf]
+ffffffffc8000000 t bpf_prog_0_a	[bpf]
 ffffffffd0000000 t bpf_prog_1_y	[bpf]
 `
 
@@ -76,6 +77,8 @@ func TestKernelNames(t *testing.T) {
 		{0xffffffffc0001900 + 0x6ff, "bpf_prog_6deef7357e7b4530_x", "bpf"},
 		{0xffffffffc0002fff, "mod_last", "ext4"},
 		{0xffffffffc0003000, "", ""}, // where another module may be loaded
+		{0xffffffffc8000000 + page - 1, "bpf_prog_0_a", "bpf"},
+		{0xffffffffc8000000 + page, "", ""},
 		{0xffffffffd0000000 + page - 1, "bpf_prog_1_y", "bpf"},
 		{0xffffffffd0000000 + page, "", ""},
 		{^uint64(0), "", ""},

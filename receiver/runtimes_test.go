@@ -208,7 +208,7 @@ func TestNamesOfCodeInAMemfd(t *testing.T) {
 	for _, n := range names {
 		all += n
 	}
-	require.Greater(t, all, 500)
+	require.Greater(t, all, 300, "of 1497")
 	require.Greater(t, names["first"]+names["second"], all*95/100)
 	require.InDelta(t, 2, float64(names["second"])/float64(names["first"]), 0.5)
 }
@@ -276,7 +276,7 @@ func TestStacksThroughNewCode(t *testing.T) {
 		}
 	})
 	t.Logf("%d of %d are whole", whole, all)
-	require.Greater(t, all, 300, "of 485")
+	require.Greater(t, all, 97, "of 485")
 	require.Greater(t, whole, all*98/100)
 }
 

@@ -516,14 +516,14 @@ static __always_inline int begin_walk(struct walk *w, struct wire_sample *sample
 /*
  * Where the walk came to code in no known mapping, that may have been mapped a moment ago,
  * such as by dlopen: user space will know. A copy holds more than what was walked if that is
- * short. Half of what may be copied is left to processes without tables.
+ * short. A quarter of what may be copied is left to processes without tables.
  */
 static __always_inline void end_walk(struct walk *w, struct wire_sample *sample)
 {
 	sample->user_frames = w->user_frames;
 	sample->head.user_stack = w->end;
 	if (w->end == USER_UNMAPPED && w->sp - w->innermost < COPY_WORDS * 8 / 2)
-		copy_user_stack(sample, copy_budget / 2);
+		copy_user_stack(sample, copy_budget / 4 * 3);
 	if (w->regions.context)
 		sample->context = take_context(w->regions.context, sample);
 }

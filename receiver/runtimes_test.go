@@ -190,10 +190,7 @@ int main(void)
 func TestNamesOfCodeInAMemfd(t *testing.T) {
 	roottest.InTime(t)
 	roottest.Need(t)
-	dir := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "double.c"), []byte(doubleMapped), 0o600))
-	program := filepath.Join(dir, "double")
-	runs(t, "gcc", "-O1", "-o", program, filepath.Join(dir, "double.c"))
+	program := compiled(t, "double", doubleMapped)
 	names := map[string]int{}
 	eachSample(profiledAsConfigured(t, 499, func() { runs(t, program) }), func(a pcommon.Map, d pprofile.ProfilesDictionary, s pprofile.Sample) {
 		if text(a, "process.executable.path").Str() != program {
@@ -211,73 +208,6 @@ func TestNamesOfCodeInAMemfd(t *testing.T) {
 	require.Greater(t, all, 300, "of 1497")
 	require.Greater(t, names["first"]+names["second"], all*95/100)
 	require.InDelta(t, 2, float64(names["second"])/float64(names["first"]), 0.5)
-}
-
-// newCode makes a function every 20 ms, which calls one of its own.
-const newCode = `
-#define _GNU_SOURCE
-#include <string.h>
-#include <sys/mman.h>
-#include <time.h>
-#include <unistd.h>
-#ifdef __aarch64__ // stp x29, x30, [sp, -16]!; mov x29, sp; blr x0; ldp x29, x30, [sp], 16; ret
-static const unsigned code[] = {0xa9bf7bfd, 0x910003fd, 0xd63f0000, 0xa8c17bfd, 0xd65f03c0};
-#else // push rbp; mov rbp, rsp; call rdi; pop rbp; ret
-static const unsigned char code[] = {0x55, 0x48, 0x89, 0xe5, 0xff, 0xd7, 0x5d, 0xc3};
-#endif
-static long now(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-__attribute__((noinline)) void burn(void)
-{
-	for (long end = now() + 20; now() < end;)
-		for (volatile int i = 0; i < 10000; i++)
-			;
-}
-int main(void)
-{
-	long page = sysconf(_SC_PAGESIZE);
-	for (int i = 0; i < 250; i++) {
-		char *p = mmap(0, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		if (p == MAP_FAILED)
-			return 1;
-		memcpy(p, code, sizeof(code));
-		if (mprotect(p, page, PROT_READ | PROT_EXEC)) // the page behind keeps them apart
-			return 1;
-		((void (*)(void (*)(void)))p)(burn);
-	}
-}
-`
-
-// Stacks go through code that was mapped after the sampler heard last of the memory.
-func TestStacksThroughNewCode(t *testing.T) {
-	roottest.InTime(t)
-	roottest.Need(t)
-	dir := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "new.c"), []byte(newCode), 0o600))
-	program := filepath.Join(dir, "new")
-	runs(t, "gcc", "-O2", "-fomit-frame-pointer", "-o", program, filepath.Join(dir, "new.c"))
-	all, whole := 0, 0
-	eachSample(profiledAsConfigured(t, 97, func() { runs(t, program) }), func(a pcommon.Map, d pprofile.ProfilesDictionary, s pprofile.Sample) {
-		user := userFrames(d, s)
-		if text(a, "process.executable.path").Str() != program || len(user) < 2 {
-			return
-		}
-		for _, l := range user[:len(user)-1] {
-			if functionOf(d, l) == "burn" {
-				all += s.TimestampsUnixNano().Len()
-				if functionOf(d, user[len(user)-1]) == "_start" {
-					whole += s.TimestampsUnixNano().Len()
-				}
-			}
-		}
-	})
-	t.Logf("%d of %d are whole", whole, all)
-	require.Greater(t, all, 97, "of 485")
-	require.Greater(t, whole, all*90/100, "9 of a hundred without copies")
 }
 
 // checkRuntime wants samples of inner below outer, and all names of code without a file to

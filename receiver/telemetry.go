@@ -197,14 +197,6 @@ func stacks(s *snapshot) values {
 	return out
 }
 
-func named(names []string, counts []uint64) values {
-	out := values{}
-	for i, name := range names {
-		out[name] = counts[i]
-	}
-	return out
-}
-
 func reconciliations(s *snapshot) values {
 	return values{
 		"lifecycle_lost": s.reconciliations[lifecycleLost],
@@ -232,7 +224,11 @@ func contextReads(s *snapshot) values {
 		pipeline.ContextUnreadable: "unreadable",
 		pipeline.ContextRefused:    "refused",
 	}
-	return named(names[:], s.pipeline.Contexts[:])
+	out := values{}
+	for outcome, n := range s.pipeline.Contexts {
+		out[names[outcome]] = n
+	}
+	return out
 }
 
 func threadContexts(s *snapshot) values {

@@ -90,6 +90,9 @@ func (m *Mapping) ID() FileID {
 	return FileID{File: m.File}
 }
 
+// InFile reports whether there is a file to read, or the kernel's own code.
+func (m *Mapping) InFile() bool { return m.ID() != FileID{} }
+
 // Mapped says that a process mapped executable memory. It names the process by a
 // PID only: whose that was at the time, lifecycle events tell.
 type Mapped struct {

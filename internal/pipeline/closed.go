@@ -55,7 +55,7 @@ func (w *window) close(n notes) *Window {
 		if m.life != nil {
 			b.made, b.frameType = cmp.Or(w.made[m.life], w.jit.of(m.life)), jitFrameType(m.life)
 		}
-		if w.inFile(m.Mapping) {
+		if m.InFile() {
 			b.file, b.asked = w.code.file(m.Mapping), w.code.asked(m.Mapping)
 			if b.file != nil {
 				b.index = w.code.index(w.code.id(m.Mapping), b.file)

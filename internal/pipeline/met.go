@@ -4,7 +4,6 @@
 package pipeline
 
 import (
-	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/profile"
 )
 
@@ -44,7 +43,7 @@ func (w *window) look() {
 	kept := w.met.fresh[:0]
 	for _, f := range w.met.fresh {
 		m := &w.mapped[f.Binary-firstMapped]
-		if !w.inFile(m.Mapping) {
+		if !m.InFile() {
 			continue
 		}
 		file := w.code.file(m.Mapping)
@@ -53,7 +52,7 @@ func (w *window) look() {
 			continue
 		}
 		address, _, ok := file.Address(f.Offset)
-		if !ok || file.Index() == nil && !w.code.inline || w.code.id(m.Mapping) == (event.FileID{}) {
+		if !ok || file.Index() == nil && !w.code.inline {
 			continue
 		}
 		x := w.code.index(w.code.id(m.Mapping), file)

@@ -64,9 +64,6 @@ type mapped struct {
 	by   Holders
 }
 
-// inFile reports whether there is a file to read.
-func (w *window) inFile(m *event.Mapping) bool { return w.code.id(m) != event.FileID{} }
-
 type unplaced struct {
 	owner      *profile.Owner
 	attributes []profile.Attribute
@@ -114,7 +111,7 @@ func (w *window) frame(c counter, k event.KTime, address uint64) profile.Frame {
 		return profile.Frame{Binary: unmapped, Offset: address}
 	}
 	f := profile.Frame{Binary: w.binary(m, c.life), Offset: address}
-	if m.ID() != (event.FileID{}) {
+	if m.InFile() {
 		f.Offset = address - m.Start + m.Offset
 	}
 	if m.Made() {
@@ -143,7 +140,7 @@ func (w *window) binary(m *event.Mapping, life *process.Life) profile.BinaryID {
 	}
 	if m.Made() {
 		key.life = life
-		if key.file != (event.FileID{}) {
+		if m.InFile() {
 			key.bias = m.Start - m.Offset
 		}
 	}

@@ -83,9 +83,9 @@ func (m *memory) replaced(addr uint64, k, before event.KTime) bool {
 	}
 	old := m.regionAt(addr, before)
 	if old == nil {
-		return r.ID() != event.FileID{} // what was there is forgotten
+		return r.InFile() // what was there is forgotten
 	}
-	return old.ID() != r.ID() || r.ID() != (event.FileID{}) && old.Start-old.Offset != r.Start-r.Offset
+	return old.ID() != r.ID() || r.InFile() && old.Start-old.Offset != r.Start-r.Offset
 }
 
 // above is the index of the first region that ends above addr.
@@ -164,7 +164,7 @@ func (m *memory) put(r *region) (refused int) {
 // cut returns the part of a region that remains.
 func (r *region) cut(start, end uint64) *region {
 	c := *r
-	if c.ID() != (event.FileID{}) {
+	if c.InFile() {
 		c.Offset += start - c.Start
 	}
 	c.Start, c.End = start, end

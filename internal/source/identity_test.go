@@ -63,26 +63,26 @@ func requireTrue(t *testing.T, h *history, k *Kernel, lives *workloads.Lives) {
 	h.add(&b)
 	c, err := k.Counters()
 	require.NoError(t, err)
-	if c.LifecycleMissed > 0 && preemptsTracepoints(t) {
-		t.Skipf("%d runs of lifecycle programs were skipped and counted: the history has gaps", c.LifecycleMissed)
-	}
-	require.Zero(t, c.LifecycleGaps(), "the history has gaps: %+v", c)
+	require.Zero(t, c.LifecycleLost)
 	require.Zero(t, c.RingFull)
-	wrong := map[string]int{}
+	if !preemptsTracepoints(t) {
+		require.Zero(t, c.LifecycleMissed, "the history has gaps")
+	}
+	wrong := map[event.ProcID]string{}
 	for i := range h.samples {
 		s := &h.samples[i]
-		if text := h.wrong(s, lives); text != "" && len(wrong) < 10 {
-			wrong[fmt.Sprintf("%v generation %d %s tid %d: %s", s.Proc, s.Generation, s.Comm, s.TID, text)]++
+		if text := h.wrong(s, lives); text != "" {
+			wrong[s.Proc] = fmt.Sprintf("generation %d %s tid %d: %s", s.Generation, s.Comm, s.TID, text)
 		}
 	}
 	samples, images := h.inSlots()
 	unbalanced, unfreed := h.unbalanced(alive, at)
-	t.Logf("%d samples, %d in a slot, of %d images; %d released; %d instances, %d without a free",
-		len(h.samples), samples, images, c.Released, len(h.lives), unfreed)
-	assert.Empty(t, wrong)
-	assert.Empty(t, unbalanced)
+	t.Logf("%d samples, %d in a slot, of %d images; %d released; %d instances, %d without a free; %d records missed",
+		len(h.samples), samples, images, c.Released, len(h.lives), unfreed, c.LifecycleMissed)
+	// A record that was missed, and counted, can make one life look wrong.
+	assert.LessOrEqual(t, len(wrong)+len(unbalanced), int(c.LifecycleMissed), "%v, %v", wrong, unbalanced)
 	// Up to four of a thousand on Linux 6.18; who was not freed is found missing.
-	assert.LessOrEqual(t, unfreed, 2+len(h.lives)/50)
+	assert.LessOrEqual(t, unfreed, 2+len(h.lives)/50+int(c.LifecycleMissed))
 }
 
 // preemptsTracepoints reports whether the kernel may be one that lets a task take the CPU from

@@ -22,24 +22,59 @@ import (
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/receiver"
 )
 
-// spinning is a BPF program that counts down from a million.
-func spinning(t *testing.T, name string) *ebpf.Program {
+// spinning is a BPF program that goes round a loop of so many multiplications, some 60,000
+// instructions in all.
+func spinning(t *testing.T, name string, long int) *ebpf.Program {
 	t.Helper()
+	code := asm.Instructions{
+		asm.Mov.Imm(asm.R0, 3),
+		asm.Mov.Imm(asm.R1, int32(60_000/(long+2))),
+		asm.Sub.Imm(asm.R1, 1).WithSymbol("again"),
+	}
+	for range long {
+		code = append(code, asm.Mul.Imm(asm.R0, 7))
+	}
 	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
 		Name: name, Type: ebpf.SocketFilter, License: "GPL",
-		Instructions: asm.Instructions{
-			asm.Mov.Imm(asm.R0, 0),
-			asm.Mov.Imm(asm.R1, 1<<14).WithSymbol("loop"),
-			asm.Add.Imm(asm.R0, 3),
-			asm.Mul.Imm(asm.R0, 5),
-			asm.Sub.Imm(asm.R1, 1).WithSymbol("again"),
-			asm.Mul.Imm(asm.R0, 7),
-			asm.JNE.Imm(asm.R1, 0, "again"),
-			asm.Return(),
-		},
+		Instructions: append(code, asm.JNE.Imm(asm.R1, 0, "again"), asm.Return()),
 	})
 	require.NoError(t, err)
 	return p
+}
+
+// spin runs a program for a while.
+func spin(t *testing.T, p *ebpf.Program) {
+	t.Helper()
+	for began := time.Now(); time.Since(began) < 1500*time.Millisecond; {
+		_, _, err := p.Benchmark(make([]byte, 64), 200, nil)
+		require.NoError(t, err)
+	}
+}
+
+// programs are the samples in code of BPF that this process had run, by what follows the
+// program's tag in its name, "" if it has none.
+func programs(sink *consumertest.ProfilesSink) map[string]int {
+	got := map[string]int{}
+	eachSample(sink.AllProfiles(), func(a pcommon.Map, d pprofile.ProfilesDictionary, s pprofile.Sample) {
+		if pid, _ := a.Get("process.pid"); pid.Int() != int64(os.Getpid()) {
+			return
+		}
+		stack := d.StackTable().At(int(s.StackIndex()))
+		if stack.LocationIndices().Len() == 0 {
+			return
+		}
+		l := d.LocationTable().At(int(stack.LocationIndices().At(0)))
+		if fileOf(d, l) != "[bpf]" {
+			return
+		}
+		name := ""
+		if l.Lines().Len() > 0 {
+			name = d.StringTable().At(int(d.FunctionTable().At(int(l.Lines().At(0).FunctionIndex())).NameStrindex()))
+			name = name[max(strings.Index(name, "spin_"), 0):]
+		}
+		got[name] += s.TimestampsUnixNano().Len()
+	})
+	return got
 }
 
 // TestKernelCodeMadeAtRunTimeIsNamed: BPF programs that are loaded while the receiver runs
@@ -53,43 +88,38 @@ func TestKernelCodeMadeAtRunTimeIsNamed(t *testing.T) {
 	r := startKernel(t, s, sink)
 	ledger := receiver.ReadLedger(r)
 	time.Sleep(s.ReporterInterval) // the kernel's list has been read
-	packet := make([]byte, 64)
 	names := []string{"spin_one", "spin_two", "spin_three"}
 	for _, name := range names {
-		p := spinning(t, name)
-		for began := time.Now(); time.Since(began) < 1500*time.Millisecond; {
-			_, _, err := p.Benchmark(packet, 200, nil)
-			require.NoError(t, err)
-		}
+		p := spinning(t, name, 2)
+		spin(t, p)
 		require.NoError(t, p.Close())
 	}
 	require.NoError(t, r.Shutdown(t.Context()))
 	require.Zero(t, ledger().Late)
-	got, unnamed := map[string]int{}, 0
-	eachSample(sink.AllProfiles(), func(a pcommon.Map, d pprofile.ProfilesDictionary, s pprofile.Sample) {
-		if pid, _ := a.Get("process.pid"); pid.Int() != int64(os.Getpid()) {
-			return
-		}
-		stack := d.StackTable().At(int(s.StackIndex()))
-		if stack.LocationIndices().Len() == 0 {
-			return
-		}
-		l := d.LocationTable().At(int(stack.LocationIndices().At(0)))
-		if fileOf(d, l) != "[bpf]" {
-			return
-		}
-		if l.Lines().Len() == 0 {
-			unnamed++
-			return
-		}
-		name := d.StringTable().At(int(d.FunctionTable().At(int(l.Lines().At(0).FunctionIndex())).NameStrindex()))
-		if i := strings.Index(name, "spin_"); i >= 0 {
-			got[name[i:]] += s.TimestampsUnixNano().Len()
-		}
-	})
-	t.Log(got, unnamed)
+	got := programs(sink)
+	t.Log(got)
 	for _, name := range names {
 		require.Greater(t, got[name], 20, name)
 	}
-	require.Zero(t, unnamed)
+	require.Zero(t, got[""])
+}
+
+// TestLongProgramsOfBeforeAreNamed: a BPF program of many pages that was loaded before the
+// receiver has its name to its end, where the kernel tells its size.
+func TestLongProgramsOfBeforeAreNamed(t *testing.T) {
+	roottest.InTime(t)
+	roottest.Need(t)
+	p := spinning(t, "spin_long", 5000)
+	defer p.Close()
+	s := fast()
+	s.SamplesPerSecond = 499
+	sink := &consumertest.ProfilesSink{}
+	r := startKernel(t, s, sink)
+	time.Sleep(s.ReporterInterval)
+	spin(t, p)
+	require.NoError(t, r.Shutdown(t.Context()))
+	got := programs(sink)
+	t.Log(got)
+	require.Greater(t, got["spin_long"], 100)
+	require.Zero(t, got[""])
 }

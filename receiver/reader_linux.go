@@ -18,6 +18,7 @@ import (
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/process"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/procfs"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/service"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/source"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/symbol"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/unwind"
 )
@@ -197,7 +198,11 @@ func (r procReader) kernel() (*symbol.Kernel, string, error) {
 		return nil, buildID, errors.Join(err, notesErr)
 	}
 	defer text.Close()
-	k, err := symbol.ReadKallsyms(text)
+	var sizes map[uint64]uint64
+	if r.names.Kernel {
+		sizes = source.ProgramSizes()
+	}
+	k, err := symbol.ReadKallsyms(text, sizes)
 	if k != nil && !r.names.Kernel {
 		k = k.Nameless()
 	}

@@ -18,8 +18,8 @@ import (
 // each other, whose records come in any order.
 func TestKernelCodeComesAndGoes(t *testing.T) {
 	const at = 0xffffffffc0001000
-	k, err := symbol.ReadKallsyms(strings.NewReader("ffffffff81000000 T _stext\nffffffff81000100 T work\nffffffff82000000 T _etext\n" +
-		"ffffffffc0001000 t bpf_prog_1_old\t[bpf]\n"))
+	k, err := symbol.ReadKallsyms(strings.NewReader("ffffffff81000000 T _stext\nffffffff81000100 T work\nffffffff82000000 T _etext\n"+
+		"ffffffffc0001000 t bpf_prog_1_old\t[bpf]\n"), nil)
 	require.NoError(t, err)
 	p := newPipeline()
 	p.KernelLoaded(k, "", 0)
@@ -76,8 +76,8 @@ func TestKernelCodeComesAndGoes(t *testing.T) {
 // A program that only the list knows has its name up to its end, and to the end of that window.
 func TestKernelCodeOfTheListGoes(t *testing.T) {
 	const at = 0xffffffffc0001000
-	k, err := symbol.ReadKallsyms(strings.NewReader("ffffffff81000000 T _stext\nffffffff81000100 T work\nffffffff82000000 T _etext\n" +
-		"ffffffffc0001000 t bpf_prog_1_old\t[bpf]\nffffffffc0008000 t module\t[m]\n"))
+	k, err := symbol.ReadKallsyms(strings.NewReader("ffffffff81000000 T _stext\nffffffff81000100 T work\nffffffff82000000 T _etext\n"+
+		"ffffffffc0001000 t bpf_prog_1_old\t[bpf]\nffffffffc0008000 t module\t[m]\n"), nil)
 	require.NoError(t, err)
 	p := newPipeline()
 	p.KernelLoaded(k, "", 0)
@@ -103,7 +103,7 @@ func TestKernelCodeOfTheListGoes(t *testing.T) {
 // does not name what was sampled before, however late the completion is.
 func TestKernelCodeIsThatOfTheWindow(t *testing.T) {
 	const at = 0xffffffffc0001000
-	k, err := symbol.ReadKallsyms(strings.NewReader("ffffffff81000000 T _stext\nffffffff81000100 T work\nffffffff82000000 T _etext\n"))
+	k, err := symbol.ReadKallsyms(strings.NewReader("ffffffff81000000 T _stext\nffffffff81000100 T work\nffffffff82000000 T _etext\n"), nil)
 	require.NoError(t, err)
 	p := newPipeline()
 	p.KernelLoaded(k, "", 0)
@@ -133,7 +133,7 @@ func TestKernelCodeIsBounded(t *testing.T) {
 // the list, once in a pause that grows.
 func TestKernelIsReadAgainForModules(t *testing.T) {
 	list := "ffffffff81000000 T _stext\nffffffff81000100 T work\nffffffff82000000 T _etext\n"
-	k, err := symbol.ReadKallsyms(strings.NewReader(list))
+	k, err := symbol.ReadKallsyms(strings.NewReader(list), nil)
 	require.NoError(t, err)
 	p := newPipeline()
 	p.KernelLoaded(k, "", 0)
@@ -153,7 +153,7 @@ func TestKernelIsReadAgainForModules(t *testing.T) {
 	require.False(t, hit(122_000*ms, module+4), "the pause grows")
 	require.True(t, hit(182_000*ms, module+5))
 
-	k, err = symbol.ReadKallsyms(strings.NewReader(list + "ffffffffc0100000 t probe\t[mod]\n"))
+	k, err = symbol.ReadKallsyms(strings.NewReader(list+"ffffffffc0100000 t probe\t[mod]\n"), nil)
 	require.NoError(t, err)
 	p.KernelLoaded(k, "", 0)
 	require.False(t, hit(900_000*ms, module+6))
@@ -165,8 +165,8 @@ func TestKernelIsReadAgainForModules(t *testing.T) {
 // that.
 func TestKernelWithoutNames(t *testing.T) {
 	const at = 0xffffffffc0001000
-	k, err := symbol.ReadKallsyms(strings.NewReader("ffffffff81000000 T _stext\nffffffff81000100 T work\nffffffff82000000 T _etext\n" +
-		"ffffffffc0001000 t probe\t[mod]\n"))
+	k, err := symbol.ReadKallsyms(strings.NewReader("ffffffff81000000 T _stext\nffffffff81000100 T work\nffffffff82000000 T _etext\n"+
+		"ffffffffc0001000 t probe\t[mod]\n"), nil)
 	require.NoError(t, err)
 	p := newPipeline()
 	p.KernelLoaded(k.Nameless(), "abc", 0)

@@ -49,7 +49,7 @@ func kallsymsOfHost(b *testing.B) []byte {
 }
 
 func BenchmarkKernelName(b *testing.B) {
-	k, err := ReadKallsyms(bytes.NewReader(kallsymsOfHost(b)))
+	k, err := ReadKallsyms(bytes.NewReader(kallsymsOfHost(b)), nil)
 	if err != nil {
 		roottest.Lacks(b, err.Error())
 	}
@@ -69,7 +69,7 @@ func BenchmarkReadKallsyms(b *testing.B) {
 	b.SetBytes(int64(len(data)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := ReadKallsyms(bytes.NewReader(data)); err != nil {
+		if _, err := ReadKallsyms(bytes.NewReader(data), nil); err != nil {
 			roottest.Lacks(b, err.Error())
 		}
 	}

@@ -47,18 +47,21 @@ type kallsyms struct {
 	modules   []string
 	owners    map[string]uint16
 	marks     [2]uint64 // _stext, _etext
-	shown     bool      // an address was not zero
+	sizes     map[uint64]uint64
+	shown     bool // an address was not zero
 	malformed int
 }
 
 // ReadKallsyms reads the kernel's symbol list, /proc/kallsyms. It streams: the
-// list is several times larger than what is kept of it.
-func ReadKallsyms(r io.Reader) (*Kernel, error) {
+// list is several times larger than what is kept of it. sizes are bytes of the code of BPF
+// programs by their start, as far as known.
+func ReadKallsyms(r io.Reader, sizes map[uint64]uint64) (*Kernel, error) {
 	l := kallsyms{
 		all:     make([]kernelSymbol, 0, usualSymbols),
 		text:    make([]byte, 0, usualText),
 		modules: []string{""},
 		owners:  map[string]uint16{"": 0},
+		sizes:   sizes,
 	}
 	in := bufio.NewReaderSize(r, maxLine)
 	for {
@@ -206,14 +209,18 @@ func (l *kallsyms) kernel() (*Kernel, error) {
 // end marks where modules end. Each has pages of its own (module_memory_alloc in
 // kernel/module/main.c, v6.12), so the last function of one reaches to the end of its page:
 // what is loaded behind it later must not have its name. A program of BPF that does not end
-// where another begins may have a module behind it, too.
+// where another begins may have a module behind it, too, and reaches as far if its size is not
+// known.
 func (l *kallsyms) end() {
 	marked := make([]kernelSymbol, 0, len(l.all)+len(l.modules))
 	for i, s := range l.all {
 		marked = append(marked, s)
 		after := s.start&^(page-1) + page
 		m := l.modules[s.owner]
-		if m == "" || after == 0 {
+		if size := l.sizes[s.start]; size > 0 && m == BPF {
+			after = s.start + size
+		}
+		if m == "" || after <= s.start {
 			continue
 		}
 		if i+1 == len(l.all) || (m == BPF || l.all[i+1].owner != s.owner) && l.all[i+1].start > after {

@@ -48,7 +48,7 @@ ffffffffd0000000 t bpf_prog_1_y	[bpf]
 `
 
 func TestKernelNames(t *testing.T) {
-	k, err := ReadKallsyms(strings.NewReader(kallsymsText))
+	k, err := ReadKallsyms(strings.NewReader(kallsymsText), nil)
 	require.NoError(t, err)
 	for _, c := range []struct {
 		addr         uint64
@@ -94,17 +94,38 @@ func TestKernelNames(t *testing.T) {
 	assert.Zero(t, k.Malformed())
 }
 
+// A program of BPF whose size is known reaches as far: over pages, and not to the end of one.
+func TestKallsymsWithSizesOfPrograms(t *testing.T) {
+	text := "ffffffffc0001000 t bpf_prog_1_long\t[bpf]\nffffffffc0006000 t bpf_prog_2_short\t[bpf]\n" +
+		"ffffffffc0006040 t bpf_prog_3_unknown\t[bpf]\nffffffffc0009000 t probe\t[m]\n" +
+		"ffffffffc000b000 t bpf_prog_4_last\t[bpf]\n"
+	k, err := ReadKallsyms(strings.NewReader(text), map[uint64]uint64{
+		0xffffffffc0001000: 0x3001, 0xffffffffc0006000: 0x20, 0xffffffffc0009000: 0x10, 0xffffffffc000b000: 0x1100,
+	})
+	require.NoError(t, err)
+	for addr, want := range map[uint64]string{
+		0xffffffffc0001000: "bpf_prog_1_long", 0xffffffffc0004000: "bpf_prog_1_long", 0xffffffffc0004001: "",
+		0xffffffffc000601f: "bpf_prog_2_short", 0xffffffffc0006020: "",
+		0xffffffffc0006040: "bpf_prog_3_unknown", 0xffffffffc0006fff: "bpf_prog_3_unknown", 0xffffffffc0007000: "",
+		0xffffffffc0009fff: "probe", 0xffffffffc000a000: "",
+		0xffffffffc000c0ff: "bpf_prog_4_last", 0xffffffffc000c100: "",
+	} {
+		name, _, _ := k.Name(addr)
+		assert.Equal(t, want, name, "%#x", addr)
+	}
+}
+
 func TestKallsymsErrors(t *testing.T) {
-	_, err := ReadKallsyms(strings.NewReader("0000000000000000 T a\n0000000000000000 t b\tt[m]\n"))
+	_, err := ReadKallsyms(strings.NewReader("0000000000000000 T a\n0000000000000000 t b\tt[m]\n"), nil)
 	require.ErrorIs(t, err, ErrHidden)
 	assert.ErrorContains(t, err, "kptr_restrict")
 	assert.ErrorContains(t, err, "CAP_SYSLOG")
 	for _, text := range []string{"", "\n\n", "ffffffff81000200 D a_table\n", "nonsense\n"} {
-		_, err = ReadKallsyms(strings.NewReader(text))
+		_, err = ReadKallsyms(strings.NewReader(text), nil)
 		assert.ErrorIs(t, err, ErrNoText)
 	}
 	broken := errors.New("broken")
-	_, err = ReadKallsyms(io.MultiReader(strings.NewReader(kallsymsText), iotest.ErrReader(broken)))
+	_, err = ReadKallsyms(io.MultiReader(strings.NewReader(kallsymsText), iotest.ErrReader(broken)), nil)
 	assert.ErrorIs(t, err, broken)
 }
 
@@ -112,7 +133,7 @@ func TestKallsymsMalformed(t *testing.T) {
 	long := strings.Repeat("x", 3*maxLine)
 	text := "zz T a\n" + "ffffffff81000000T a\n" + "1ffffffff81000000 T a\n" + "ffffffff81000000 T \n" +
 		"ffffffff81000000 T " + long + "\n" + "ffffffff81000000 T \t[m]\n" + "ffffffff81000000 T right\n" + "ffffffff81000010 T cut" + long
-	k, err := ReadKallsyms(iotest.OneByteReader(strings.NewReader(text)))
+	k, err := ReadKallsyms(iotest.OneByteReader(strings.NewReader(text)), nil)
 	require.NoError(t, err)
 	assert.Equal(t, 1, k.Symbols())
 	assert.Equal(t, 7, k.Malformed())
@@ -125,7 +146,7 @@ func TestKallsymsTooManyModules(t *testing.T) {
 	for i := range maxModules + 1 {
 		fmt.Fprintf(&text, "ffffffff81000000 t f\t[m%d]\n", i)
 	}
-	_, err := ReadKallsyms(strings.NewReader(text.String()))
+	_, err := ReadKallsyms(strings.NewReader(text.String()), nil)
 	assert.ErrorContains(t, err, "modules")
 }
 
@@ -136,7 +157,7 @@ func TestRealKallsyms(t *testing.T) {
 		roottest.Lacks(t, "no /proc/kallsyms")
 	}
 	defer file.Close()
-	k, err := ReadKallsyms(file)
+	k, err := ReadKallsyms(file, nil)
 	if errors.Is(err, ErrHidden) {
 		roottest.Lacks(t, err.Error())
 	}
@@ -190,9 +211,9 @@ func TestKernelBytes(t *testing.T) {
 		}
 		many.WriteString(line)
 	}
-	a, err := ReadKallsyms(strings.NewReader(one.String()))
+	a, err := ReadKallsyms(strings.NewReader(one.String()), nil)
 	require.NoError(t, err)
-	b, err := ReadKallsyms(strings.NewReader(many.String()))
+	b, err := ReadKallsyms(strings.NewReader(many.String()), nil)
 	require.NoError(t, err)
 	assert.InDelta(t, 1000*(10+2+1.2+(12+4)/16.0), b.Bytes()-a.Bytes(), 600)
 }

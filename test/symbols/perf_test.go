@@ -199,7 +199,7 @@ func namer(file string) func(sampled) string {
 			return none
 		}
 		defer f.Close()
-		k, err := symbol.ReadKallsyms(f)
+		k, err := symbol.ReadKallsyms(f, nil)
 		if err != nil {
 			return none
 		}

@@ -60,7 +60,7 @@ func kallsyms(t *testing.T) (*symbol.Kernel, map[string][]uint64) {
 	f, err := os.Open("/proc/kallsyms")
 	require.NoError(t, err)
 	defer f.Close()
-	k, err := symbol.ReadKallsyms(f)
+	k, err := symbol.ReadKallsyms(f, nil)
 	require.NoError(t, err)
 	_, err = f.Seek(0, 0)
 	require.NoError(t, err)

@@ -6,7 +6,9 @@
 package receiver_test
 
 import (
+	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -43,9 +45,9 @@ func spinning(t *testing.T, name string, long int) *ebpf.Program {
 }
 
 // spin runs a program for a while.
-func spin(t *testing.T, p *ebpf.Program) {
+func spin(t *testing.T, p *ebpf.Program, long time.Duration) {
 	t.Helper()
-	for began := time.Now(); time.Since(began) < 1500*time.Millisecond; {
+	for began := time.Now(); time.Since(began) < long; {
 		_, _, err := p.Benchmark(make([]byte, 64), 200, nil)
 		require.NoError(t, err)
 	}
@@ -55,6 +57,11 @@ func spin(t *testing.T, p *ebpf.Program) {
 // program's tag in its name, "" if it has none.
 func programs(sink *consumertest.ProfilesSink) map[string]int {
 	got := map[string]int{}
+	eachProgramSample(sink, func(name string, s pprofile.Sample) { got[name] += s.TimestampsUnixNano().Len() })
+	return got
+}
+
+func eachProgramSample(sink *consumertest.ProfilesSink, yield func(name string, s pprofile.Sample)) {
 	eachSample(sink.AllProfiles(), func(a pcommon.Map, d pprofile.ProfilesDictionary, s pprofile.Sample) {
 		if pid, _ := a.Get("process.pid"); pid.Int() != int64(os.Getpid()) {
 			return
@@ -72,9 +79,8 @@ func programs(sink *consumertest.ProfilesSink) map[string]int {
 			name = d.StringTable().At(int(d.FunctionTable().At(int(l.Lines().At(0).FunctionIndex())).NameStrindex()))
 			name = name[max(strings.Index(name, "spin_"), 0):]
 		}
-		got[name] += s.TimestampsUnixNano().Len()
+		yield(name, s)
 	})
-	return got
 }
 
 // TestKernelCodeMadeAtRunTimeIsNamed: BPF programs that are loaded while the receiver runs
@@ -91,7 +97,7 @@ func TestKernelCodeMadeAtRunTimeIsNamed(t *testing.T) {
 	names := []string{"spin_one", "spin_two", "spin_three"}
 	for _, name := range names {
 		p := spinning(t, name, 2)
-		spin(t, p)
+		spin(t, p, 1500*time.Millisecond)
 		require.NoError(t, p.Close())
 	}
 	require.NoError(t, r.Shutdown(t.Context()))
@@ -116,10 +122,51 @@ func TestLongProgramsOfBeforeAreNamed(t *testing.T) {
 	sink := &consumertest.ProfilesSink{}
 	r := startKernel(t, s, sink)
 	time.Sleep(s.ReporterInterval)
-	spin(t, p)
+	spin(t, p, 1500*time.Millisecond)
 	require.NoError(t, r.Shutdown(t.Context()))
 	got := programs(sink)
 	t.Log(got)
 	require.Greater(t, got["spin_long"], 100)
 	require.Zero(t, got[""])
+}
+
+// TestBPFProgramsThatTakeTurnsKeepTheirNames: BPF programs that are loaded one after the other,
+// many in a window, most where another was, name the samples of their own time alone.
+func TestBPFProgramsThatTakeTurnsKeepTheirNames(t *testing.T) {
+	roottest.InTime(t)
+	roottest.Need(t)
+	s := fast()
+	s.SamplesPerSecond = 499
+	sink := &consumertest.ProfilesSink{}
+	r := startKernel(t, s, sink)
+	time.Sleep(s.ReporterInterval)
+	var ends []time.Time // of each program
+	shared := map[uintptr]int{}
+	for i := range 60 {
+		p := spinning(t, fmt.Sprintf("spin_%03d", i), 2)
+		info, err := p.Info()
+		require.NoError(t, err)
+		addresses, _ := info.JitedKsymAddrs()
+		shared[addresses[0]]++
+		spin(t, p, 50*time.Millisecond)
+		require.NoError(t, p.Close())
+		ends = append(ends, time.Now())
+	}
+	require.NoError(t, r.Shutdown(t.Context()))
+	right, wrong := 0, 0
+	eachProgramSample(sink, func(name string, s pprofile.Sample) {
+		for _, k := range s.TimestampsUnixNano().All() {
+			at := time.Unix(0, int64(k))
+			i, _ := slices.BinarySearchFunc(ends, at, time.Time.Compare)
+			if name == fmt.Sprintf("spin_%03d", i) {
+				right++
+				continue
+			}
+			wrong++
+			t.Logf("%s at %s, when program %d ran", name, at, i)
+		}
+	})
+	t.Log(right, "samples, programs at", len(shared), "addresses")
+	require.Greater(t, right, 500)
+	require.Zero(t, wrong)
 }

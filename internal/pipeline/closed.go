@@ -20,7 +20,7 @@ type Window struct {
 	binaries      []binary
 	kernel        *symbol.Kernel
 	kernelBuildID string
-	// made is the code that the kernel made since its symbols were read.
+	// made is the code from firstMade on.
 	made []event.KernelCode
 }
 
@@ -48,7 +48,10 @@ func (w *window) close(n notes) *Window {
 		binaries:      make([]binary, len(w.mapped)),
 		kernel:        w.code.kernel,
 		kernelBuildID: w.code.kernelBuildID,
-		made:          w.kernelCode,
+		made:          make([]event.KernelCode, len(w.kernelMade)),
+	}
+	for i, m := range w.kernelMade {
+		c.made[i] = m.KernelCode
 	}
 	for i, m := range w.mapped {
 		b := binary{mapping: m.Mapping, bias: m.bias}
@@ -111,6 +114,8 @@ func (w *Window) Resolve(f profile.Frame) profile.Location {
 		return profile.Location{Address: f.Offset, FrameType: "native"}
 	case f.Binary == kernel:
 		return w.resolveKernel(f.Offset)
+	case f.Binary >= firstMade:
+		return w.resolveMade(&w.made[f.Binary-firstMade], f.Offset)
 	default:
 		return w.binaries[f.Binary-firstMapped].resolve(f.Offset)
 	}
@@ -119,23 +124,26 @@ func (w *Window) Resolve(f profile.Frame) profile.Location {
 // kernelFile is the name perf gives the kernel's image.
 const kernelFile = "[kernel.kallsyms]"
 
-func (w *Window) resolveKernel(address uint64) profile.Location {
-	l := profile.Location{
-		Mapping:   profile.Mapping{Filename: kernelFile},
-		Address:   address,
-		FrameType: "kernel",
-	}
-	if w.kernel == nil {
+// unnamedKernel is the location of kernel code of which nothing is known.
+func unnamedKernel(address uint64) profile.Location {
+	return profile.Location{Mapping: profile.Mapping{Filename: kernelFile}, Address: address, FrameType: "kernel"}
+}
+
+func (w *Window) resolveMade(m *event.KernelCode, address uint64) profile.Location {
+	l := unnamedKernel(address)
+	if m.Gone || w.kernel == nil || w.kernel.Symbols() == 0 {
 		return l
 	}
-	if m, ok := madeAt(w.made, address); ok && w.kernel.Symbols() > 0 {
-		if m.Gone {
-			return l
-		}
-		l.Lines = line(m.Name)
-		if m.BPF {
-			l.Mapping.Filename = "[bpf]"
-		}
+	l.Lines = line(m.Name)
+	if m.BPF {
+		l.Mapping.Filename = "[bpf]"
+	}
+	return l
+}
+
+func (w *Window) resolveKernel(address uint64) profile.Location {
+	l := unnamedKernel(address)
+	if w.kernel == nil {
 		return l
 	}
 	name, module, named := w.kernel.Name(address)

@@ -12,20 +12,24 @@ import (
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/symbol"
 )
 
-// maxKernelCode bounds what is known of code that the kernel made. Hosts have some
-// hundred BPF programs.
-const maxKernelCode = 1 << 13
+// maxKernelCode bounds what is known of code that the kernel made, maxFormerCode what was in
+// its place before. Hosts have some hundred BPF programs.
+const (
+	maxKernelCode = 1 << 13
+	maxFormerCode = 1 << 10
+)
 
 // kernelCode is the code that the kernel made since its symbols were read, so that BPF
 // programs that come and go need no reading of them again.
 type kernelCode struct {
 	// waiting is for the completion that covers it.
 	waiting []event.KernelCode
-	// made is in the order of its addresses; it is shared with closed windows, so it is
-	// replaced and not changed. ended are those of it that were dropped since, by start. What
-	// is Gone is so from the window on, and named by the symbols that were read before.
-	made  []event.KernelCode
-	ended map[uint64]event.KTime
+	// made is in the order of its addresses, and no two overlap. Code that was dropped keeps
+	// its name up to the end of the window, for what still runs.
+	made []*madeCode
+	// former is what others took the place of since the oldest window that is open, in the
+	// order in which they did.
+	former []*madeCode
 	// dropped counts what found no room.
 	dropped uint64
 	// wanted: the kernel's symbols are to be read again. They are at most once in a pause,
@@ -33,6 +37,13 @@ type kernelCode struct {
 	wanted    bool
 	pause     time.Duration
 	notBefore event.KTime
+}
+
+// madeCode is code that the kernel made, from KTime on. If it is Gone, there is none any
+// more, whatever the symbols that were read say.
+type madeCode struct {
+	event.KernelCode
+	ended event.KTime // when it was dropped or replaced, 0 before
 }
 
 const (
@@ -51,8 +62,9 @@ func (c *kernelCode) miss(k *symbol.Kernel, addresses []uint64, now event.KTime)
 		if a >= start && a < end {
 			continue
 		}
-		_, _, named := k.Name(a)
-		if m, made := madeAt(c.made, a); !m.Gone && (named || made) {
+		if m := c.now(a); m != nil && !m.Gone {
+			continue
+		} else if _, _, named := k.Name(a); named && m == nil {
 			continue
 		}
 		c.wanted = true
@@ -61,8 +73,6 @@ func (c *kernelCode) miss(k *symbol.Kernel, addresses []uint64, now event.KTime)
 		return
 	}
 }
-
-func newKernelCode() *kernelCode { return &kernelCode{ended: map[uint64]event.KTime{}} }
 
 func (c *kernelCode) observe(records []event.KernelCode) {
 	for _, r := range records {
@@ -79,38 +89,85 @@ func (c *kernelCode) observe(records []event.KernelCode) {
 func (c *kernelCode) complete(k *symbol.Kernel, w event.KTime) {
 	slices.SortStableFunc(c.waiting, func(a, b event.KernelCode) int { return cmp.Compare(a.KTime, b.KTime) })
 	n, _ := slices.BinarySearchFunc(c.waiting, w+1, func(r event.KernelCode, k event.KTime) int { return cmp.Compare(r.KTime, k) })
-	if n == 0 {
-		return
-	}
-	made := slices.Clone(c.made)
 	for _, r := range c.waiting[:n] {
-		i, known := slices.BinarySearchFunc(made, r.Start, func(m event.KernelCode, at uint64) int { return cmp.Compare(m.Start, at) })
-		switch {
-		case r.Gone && known:
-			c.ended[r.Start] = r.KTime
-			continue
-		case r.Gone && !lists(k, r.Start):
-			continue
-		case known:
-			made[i] = r
-		case len(made) >= maxKernelCode:
-			c.dropped++
-			continue
-		default:
-			made = slices.Insert(made, i, r)
-		}
-		delete(c.ended, r.Start)
-		if r.Gone { // it has its name up to here
-			name, _, _ := k.Name(r.Start)
-			made[i] = event.KernelCode{KTime: r.KTime, Start: r.Start, End: r.End, Name: name, BPF: r.BPF}
-			c.ended[r.Start] = r.KTime
+		if r.Gone {
+			c.end(k, r)
 		} else {
-			made = slices.DeleteFunc(made, func(m event.KernelCode) bool { return m.Gone && m.Start < r.End && r.Start < m.End })
+			c.put(&madeCode{KernelCode: r})
 		}
 	}
 	c.waiting = slices.Delete(c.waiting, 0, n)
-	c.made = made
 }
+
+// end takes that code was dropped. What only the symbols know has its name up to here.
+func (c *kernelCode) end(k *symbol.Kernel, r event.KernelCode) {
+	i, known := c.search(r.Start)
+	switch {
+	case known:
+		c.made[i].ended = r.KTime
+	case !known && lists(k, r.Start):
+		name, _, _ := k.Name(r.Start)
+		c.put(&madeCode{event.KernelCode{Start: r.Start, End: r.End, Name: name, BPF: r.BPF}, r.KTime})
+	}
+}
+
+// put adds code, in place of what was there.
+func (c *kernelCode) put(m *madeCode) {
+	first, _ := slices.BinarySearchFunc(c.made, m.Start+1, func(m *madeCode, at uint64) int { return cmp.Compare(m.End, at) })
+	end := first
+	for end < len(c.made) && c.made[end].Start < m.End {
+		end++
+	}
+	for _, before := range c.made[first:end] {
+		if len(c.former) >= maxFormerCode {
+			c.dropped++
+			continue
+		}
+		before.ended = m.KTime
+		c.former = append(c.former, before)
+	}
+	c.made = slices.Delete(c.made, first, end)
+	if len(c.made) >= maxKernelCode {
+		c.dropped++
+		return
+	}
+	c.made = slices.Insert(c.made, first, m)
+}
+
+// search finds the code that starts at an address, or where it would be.
+func (c *kernelCode) search(start uint64) (i int, found bool) {
+	return slices.BinarySearchFunc(c.made, start, func(m *madeCode, at uint64) int { return cmp.Compare(m.Start, at) })
+}
+
+// at returns the code that was at an address at a time which a completion covers, nil if the
+// kernel's symbols tell what it was.
+func (c *kernelCode) at(address uint64, k event.KTime) *madeCode {
+	m := c.now(address)
+	for _, f := range c.former {
+		if k < f.ended && f.has(address) {
+			m = f
+			break
+		}
+	}
+	if m == nil || k < m.KTime {
+		return nil
+	}
+	return m
+}
+
+// now returns the code that was last at an address.
+func (c *kernelCode) now(address uint64) *madeCode {
+	i, found := c.search(address)
+	if !found {
+		i--
+	}
+	if i < 0 || !c.made[i].has(address) {
+		return nil
+	}
+	return c.made[i]
+}
+
+func (m *madeCode) has(address uint64) bool { return m.Start <= address && address < m.End }
 
 // lists reports whether the symbols that were read have a program of BPF at an address.
 func lists(k *symbol.Kernel, at uint64) bool {
@@ -126,40 +183,18 @@ func lists(k *symbol.Kernel, at uint64) bool {
 // kernel/bpf/syscall.c, v6.12).
 func (c *kernelCode) loaded(from event.KTime) {
 	const moment = event.KTime(time.Second)
-	c.made = slices.DeleteFunc(slices.Clone(c.made), func(m event.KernelCode) bool { return m.Gone && m.KTime+moment < from })
+	c.made = slices.DeleteFunc(c.made, func(m *madeCode) bool { return m.Gone && m.KTime+moment < from })
 }
 
-// window forgets what ended before a window that begins at start, except that it is gone
-// if the symbols that were read still have it.
+// window forgets what ended before all windows that are open, the first of which begins at
+// start, except that it is gone if the symbols that were read still have it.
 func (c *kernelCode) window(k *symbol.Kernel, start event.KTime) {
-	over := func(m event.KernelCode) bool {
-		end, ok := c.ended[m.Start]
-		return ok && end <= start
-	}
-	if !slices.ContainsFunc(c.made, over) {
-		return
-	}
-	made := []event.KernelCode{}
-	for _, m := range c.made {
-		if over(m) {
-			m.Gone, m.KTime = true, c.ended[m.Start]
-			delete(c.ended, m.Start)
-		}
-		if !m.Gone || lists(k, m.Start) {
-			made = append(made, m)
+	over := func(m *madeCode) bool { return m.ended != 0 && m.ended <= start }
+	c.former = slices.DeleteFunc(c.former, over)
+	for i, m := range c.made {
+		if over(m) && lists(k, m.Start) {
+			c.made[i] = &madeCode{KernelCode: event.KernelCode{KTime: m.ended, Start: m.Start, End: m.End, Gone: true}}
 		}
 	}
-	c.made = made
-}
-
-// madeAt returns the code at an address.
-func madeAt(made []event.KernelCode, address uint64) (event.KernelCode, bool) {
-	i, found := slices.BinarySearchFunc(made, address, func(m event.KernelCode, at uint64) int { return cmp.Compare(m.Start, at) })
-	if !found {
-		i--
-	}
-	if i < 0 || address >= made[i].End {
-		return event.KernelCode{}, false
-	}
-	return made[i], true
+	c.made = slices.DeleteFunc(c.made, func(m *madeCode) bool { return over(m) || m.Gone && !lists(k, m.Start) })
 }

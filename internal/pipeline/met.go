@@ -30,9 +30,10 @@ func (w *window) meet(stack []profile.Frame) {
 			continue
 		}
 		w.met.frames[f] = struct{}{}
-		if f.Binary == kernel {
+		switch {
+		case f.Binary == kernel, f.Binary >= firstMade && w.kernelMade[f.Binary-firstMade].Gone:
 			w.met.kernel = append(w.met.kernel, f.Offset)
-		} else {
+		case f.Binary < firstMade:
 			w.met.fresh = append(w.met.fresh, f)
 		}
 	}

@@ -100,7 +100,7 @@ func New(s Settings) *Pipeline {
 		table:    process.New(process.Settings{MaxProcesses: s.MaxProcesses, ReadAll: s.ReadAll}),
 		code:     newCode(s.MaxSymbolBytes),
 		jit:      newJIT(s.JIT),
-		kernel:   newKernelCode(),
+		kernel:   &kernelCode{},
 		groups:   newContainers(),
 		contexts: newContexts(s.Contexts),
 	}
@@ -109,7 +109,7 @@ func New(s Settings) *Pipeline {
 	p.copies = newCopies(p.code, s.Rule, s.MaxCopyBytes)
 	p.selection = newSelection(s, p.groups)
 	p.newborns = newborns{p.code, s.Filter, map[uint32]*newborn{}}
-	p.window = newWindow(p.settings.Placement, p.code, p.jit, s.Start, p.endOf(s.Start))
+	p.window = newWindow(p.settings.Placement, p.code, p.jit, p.kernel, s.Start, p.endOf(s.Start))
 	return p
 }
 

@@ -15,6 +15,8 @@ const (
 	unmapped profile.BinaryID = iota // user code in no known mapping
 	kernel
 	firstMapped
+	// firstMade are code that the kernel made at run time.
+	firstMade = 1 << 31
 )
 
 // window is the one that is filling. It numbers the binaries it meets, so that
@@ -25,9 +27,11 @@ type window struct {
 	code      *code
 	jit       *jit
 	// made are the names of code that lives made at run time which are forgotten.
-	made map[*process.Life]*symbol.PerfMap
-	// kernelCode is the code that the kernel had made when the window ended.
-	kernelCode []event.KernelCode
+	made       map[*process.Life]*symbol.PerfMap
+	kernelCode *kernelCode
+	// kernelMade is the code from firstMade on, kernelNumbers finds it.
+	kernelMade    []*madeCode
+	kernelNumbers map[*madeCode]profile.BinaryID
 	// looked are the lives whose code made at run time was asked for.
 	looked map[*process.Life]struct{}
 	// mapped are the binaries from firstMapped on; numbers finds them by content,
@@ -70,7 +74,7 @@ type unplaced struct {
 	group      event.CgroupID
 }
 
-func newWindow(p Placement, c *code, j *jit, start, end event.KTime) *window {
+func newWindow(p Placement, c *code, j *jit, kc *kernelCode, start, end event.KTime) *window {
 	return &window{
 		Window:    profile.NewWindow(start, end),
 		placement: p,
@@ -83,7 +87,9 @@ func newWindow(p Placement, c *code, j *jit, start, end event.KTime) *window {
 		owners:    map[*process.Life]*profile.Owner{},
 		met:       newMet(),
 
-		undecided: map[*candidate]*profile.Owner{},
+		kernelCode:    kc,
+		kernelNumbers: map[*madeCode]profile.BinaryID{},
+		undecided:     map[*candidate]*profile.Owner{},
 	}
 }
 
@@ -92,7 +98,7 @@ func newWindow(p Placement, c *code, j *jit, start, end event.KTime) *window {
 func (w *window) add(c counter, s *event.Sample) bool {
 	w.stack = w.stack[:0]
 	for _, address := range s.Kernel {
-		w.stack = append(w.stack, profile.Frame{Binary: kernel, Offset: address})
+		w.stack = append(w.stack, w.kernelFrame(s.KTime, address))
 	}
 	for _, address := range s.User {
 		w.stack = append(w.stack, w.frame(c, s.KTime, address))
@@ -103,6 +109,23 @@ func (w *window) add(c counter, s *event.Sample) bool {
 		w.meet(w.stack)
 	}
 	return len(s.User) == 0 || w.stack[len(s.Kernel)].Binary != unmapped
+}
+
+func (w *window) kernelFrame(k event.KTime, address uint64) profile.Frame {
+	if w.code.inText(address) {
+		return profile.Frame{Binary: kernel, Offset: address}
+	}
+	m := w.kernelCode.at(address, k)
+	if m == nil {
+		return profile.Frame{Binary: kernel, Offset: address}
+	}
+	id, ok := w.kernelNumbers[m]
+	if !ok {
+		id = firstMade + profile.BinaryID(len(w.kernelMade))
+		w.kernelMade = append(w.kernelMade, m)
+		w.kernelNumbers[m] = id
+	}
+	return profile.Frame{Binary: id, Offset: address}
 }
 
 func (w *window) frame(c counter, k event.KTime, address uint64) profile.Frame {

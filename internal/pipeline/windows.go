@@ -45,10 +45,10 @@ func (p *Pipeline) closeWindow(closed []*Window, end event.KTime) []*Window {
 	closed = p.handOut(closed)
 	p.window.EndAt(end)
 	p.look(end)
-	p.ending, p.window.kernelCode = p.window, p.kernel.made
+	p.ending = p.window
 	p.walk.window()
 	p.code.units.window()
-	p.window = newWindow(p.settings.Placement, p.code, p.jit, end, p.endOf(end))
+	p.window = newWindow(p.settings.Placement, p.code, p.jit, p.kernel, end, p.endOf(end))
 	if len(p.copies.waiting)+len(p.code.wanted)+len(p.code.units.wanted)+len(p.ending.undecided) > 0 {
 		return closed
 	}
@@ -63,7 +63,7 @@ func (p *Pipeline) handOut(closed []*Window) []*Window {
 	}
 	p.copies.retry(w, p.count)
 	p.selection.settle(w)
-	p.kernel.window(p.code.kernel, w.End()) // it keeps what it needs of that
+	p.kernel.window(p.code.kernel, w.End())
 	if p.ending = nil; w.Samples() == 0 {
 		return closed
 	}

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -48,8 +49,10 @@ func TestTheDocument(t *testing.T) {
 			all = append(all, subject{name: name, build: installed(path)})
 		}
 	}
+	commit, err := exec.Command("git", "describe", "--always", "--dirty").Output()
+	require.NoError(t, err)
 	var b strings.Builder
-	fmt.Fprintf(&b, "\n| file | agreement")
+	fmt.Fprintf(&b, "\nCommit %s.\n\n| file | agreement", strings.TrimSpace(string(commit)))
 	for class := range Classes {
 		fmt.Fprintf(&b, " | %v", class)
 	}

@@ -44,6 +44,7 @@ const (
 	rankGlobal = iota << 3
 	rankLocal
 	rankWeak
+	rankUntyped
 
 	maxUnderscores = 7 // the low bits of the rank
 )
@@ -165,16 +166,16 @@ func readStrings(img source, i uint32) ([]byte, error) {
 }
 
 // add keeps the symbol b if it is a named function inside an executable segment
-// (gABI chapter 4, symbol table).
+// (gABI chapter 4, symbol table). Assembly gives some functions a size and no type.
 func (fs *functions) add(b []byte) {
 	le := binary.LittleEndian
-	if t := elf.ST_TYPE(b[4]); t != elf.STT_FUNC && t != elf.STT_GNU_IFUNC {
+	name, value, size := le.Uint32(b), le.Uint64(b[8:]), le.Uint64(b[16:])
+	if t := elf.ST_TYPE(b[4]); t != elf.STT_FUNC && t != elf.STT_GNU_IFUNC && (t != elf.STT_NOTYPE || size == 0) {
 		return
 	}
 	if elf.SectionIndex(le.Uint16(b[6:])) == elf.SHN_UNDEF {
 		return
 	}
-	name, value, size := le.Uint32(b), le.Uint64(b[8:]), le.Uint64(b[16:])
 	names := fs.strings[len(fs.strings)-1]
 	if uint64(name) >= uint64(len(names)) {
 		return
@@ -205,10 +206,12 @@ func (fs *functions) clip(start, size uint64) (end uint64, ok bool) {
 
 func rank(info byte, name []byte) uint8 {
 	r := uint8(rankLocal)
-	switch elf.ST_BIND(info) {
-	case elf.STB_GLOBAL, elf.STB_LOOS: // STB_LOOS is STB_GNU_UNIQUE
+	switch bind := elf.ST_BIND(info); {
+	case elf.ST_TYPE(info) == elf.STT_NOTYPE:
+		r = rankUntyped
+	case bind == elf.STB_GLOBAL, bind == elf.STB_LOOS: // STB_LOOS is STB_GNU_UNIQUE
 		r = rankGlobal
-	case elf.STB_WEAK:
+	case bind == elf.STB_WEAK:
 		r = rankWeak
 	}
 	return r + uint8(leadingUnderscores(name))

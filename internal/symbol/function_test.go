@@ -74,13 +74,22 @@ func TestName(t *testing.T) {
 		"not functions": {
 			symtab: []testSymbol{
 				{name: "data", value: codeAddress, size: 8, kind: elf.STT_OBJECT},
-				{name: "label", value: codeAddress, size: 8, kind: elf.STT_NOTYPE},
+				{name: "label", value: codeAddress, kind: elf.STT_NOTYPE},
 				{name: "import", value: codeAddress, size: 8, kind: elf.STT_FUNC, undefined: true},
 				{name: "elsewhere", value: 0x10, size: 8, kind: elf.STT_FUNC},
 				{name: "", value: codeAddress, size: 8, kind: elf.STT_FUNC},
 				{name: "resolver", value: codeAddress + 0x10, size: 8, kind: elf.STT_GNU_IFUNC},
 			},
 			want: map[uint64]string{0: "", 0x10: "resolver"},
+		},
+		"functions without a type": {
+			symtab: []testSymbol{
+				{name: "assembly", value: codeAddress, size: 0x10, kind: elf.STT_NOTYPE, bind: global},
+				{name: "label", value: codeAddress + 8, kind: elf.STT_NOTYPE, bind: global},
+				{name: "untyped", value: codeAddress + 0x20, size: 0x10, kind: elf.STT_NOTYPE, bind: global},
+				fn("typed", 0x20, 8, weak),
+			},
+			want: map[uint64]string{0: "assembly", 0xf: "assembly", 0x10: "", 0x20: "typed", 0x27: "typed", 0x28: "untyped", 0x30: ""},
 		},
 		"size beyond the segment": {
 			symtab: []testSymbol{fn("f", 0x10, 1<<63, global), fn("g", 0x20, 1<<64-1, global)},

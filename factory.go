@@ -54,7 +54,7 @@ func (f *factory) createProfiles(
 	if !ok {
 		return nil, fmt.Errorf("ebpf_profiler: configuration is a %T, want one made by CreateDefaultConfig", cfg)
 	}
-	return profiler.New(set, f.settings(c), openSource, next)
+	return profiler.New(set, f.settings(c), openSource, next), nil
 }
 
 func (f *factory) settings(c *Config) profiler.Settings {

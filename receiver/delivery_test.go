@@ -32,8 +32,7 @@ func start(t *testing.T, s receiver.Settings, consume xconsumer.ConsumeProfilesF
 	t.Helper()
 	next, err := xconsumer.NewProfiles(consume)
 	require.NoError(t, err)
-	r, err := receiver.New(metadatatest.NewSettings(componenttest.NewTelemetry()), s, sourcetest.Open, next)
-	require.NoError(t, err)
+	r := receiver.New(metadatatest.NewSettings(componenttest.NewTelemetry()), s, sourcetest.Open, next)
 	require.NoError(t, r.Start(t.Context(), componenttest.NewNopHost()))
 	return r
 }
@@ -128,8 +127,7 @@ func TestShutdownSaysWhatBecameOfTheSamples(t *testing.T) {
 			core, logs := observer.New(zapcore.InfoLevel)
 			set := metadatatest.NewSettings(componenttest.NewTelemetry())
 			set.Logger = zap.New(core)
-			r, err := receiver.New(set, fast(), sourcetest.Open, consumertest.NewErr(tc.answer))
-			require.NoError(t, err)
+			r := receiver.New(set, fast(), sourcetest.Open, consumertest.NewErr(tc.answer))
 			require.NoError(t, r.Start(t.Context(), componenttest.NewNopHost()))
 			ledger := receiver.ReadLedger(r)
 			time.Sleep(300 * time.Millisecond)

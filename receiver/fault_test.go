@@ -84,8 +84,7 @@ func startOn(t *testing.T, host component.Host, s receiver.Settings, f *faulty, 
 		f.Fake = sourcetest.New(s)
 		return f, nil
 	}
-	r, err := receiver.New(metadatatest.NewSettings(componenttest.NewTelemetry()), s, open, next)
-	require.NoError(t, err)
+	r := receiver.New(metadatatest.NewSettings(componenttest.NewTelemetry()), s, open, next)
 	require.NoError(t, r.Start(t.Context(), host))
 	return r
 }

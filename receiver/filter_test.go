@@ -302,8 +302,7 @@ func TestFilterNamesAUserThatIsNotThere(t *testing.T) {
 	roottest.Need(t)
 	s := fast()
 	s.Filter.Exclude = []receiver.Rule{{UserName: "nobody-at-all"}}
-	r, err := receiver.New(metadatatest.NewSettings(componenttest.NewTelemetry()), s, receiver.OpenKernel, consumertest.NewNop())
-	require.NoError(t, err)
+	r := receiver.New(metadatatest.NewSettings(componenttest.NewTelemetry()), s, receiver.OpenKernel, consumertest.NewNop())
 	require.EqualError(t, r.Start(t.Context(), componenttest.NewNopHost()),
 		`filter::exclude: user: /etc/passwd has no user "nobody-at-all": name a user of the host, or a number`)
 }
@@ -328,8 +327,7 @@ func BenchmarkOneOfTwoHundred(b *testing.B) {
 		b.Run(bb.name, func(b *testing.B) {
 			s := filtering(bb.filter)
 			s.PollInterval, s.CompletionInterval, s.ReporterInterval = 250*time.Millisecond, 500*time.Millisecond, 5*time.Second
-			r, err := receiver.New(metadatatest.NewSettings(componenttest.NewTelemetry()), s, receiver.OpenKernel, consumertest.NewNop())
-			require.NoError(b, err)
+			r := receiver.New(metadatatest.NewSettings(componenttest.NewTelemetry()), s, receiver.OpenKernel, consumertest.NewNop())
 			require.NoError(b, r.Start(b.Context(), componenttest.NewNopHost()))
 			time.Sleep(6 * time.Second) // files are read once
 			ledger := receiver.ReadLedger(r)
@@ -400,9 +398,8 @@ func TestTheSamplerForgetsWhoIsOver(t *testing.T) {
 		kernel.Source, err = receiver.OpenKernel(s)
 		return kernel, err
 	}
-	r, err := receiver.New(metadatatest.NewSettings(componenttest.NewTelemetry()),
+	r := receiver.New(metadatatest.NewSettings(componenttest.NewTelemetry()),
 		filtering(include(filter.Rule{Executable: lives.Alpha})), open, consumertest.NewNop())
-	require.NoError(t, err)
 	require.NoError(t, r.Start(t.Context(), componenttest.NewNopHost()))
 	const n = 20
 	lives.Run(t, "repeat %d ( fork ( exec %s burn 1 50 ) )", n, lives.Beta)

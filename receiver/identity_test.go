@@ -152,8 +152,7 @@ func startTable(t *testing.T, s receiver.Settings, sink *consumertest.ProfilesSi
 	roottest.Need(t)
 	tel := componenttest.NewTelemetry()
 	set := metadatatest.NewSettings(tel)
-	r, err := receiver.New(set, s, receiver.OpenKernel, sink)
-	require.NoError(t, err)
+	r := receiver.New(set, s, receiver.OpenKernel, sink)
 	require.NoError(t, r.Start(t.Context(), componenttest.NewNopHost()))
 	t.Cleanup(func() { _ = r.Shutdown(context.Background()) }) // of a test that failed
 	return table{r, tel, set.ID.String()}

@@ -29,8 +29,7 @@ import (
 func startKernel(t *testing.T, s receiver.Settings, next xconsumer.Profiles) *receiver.Receiver {
 	t.Helper()
 	roottest.Need(t)
-	r, err := receiver.New(metadatatest.NewSettings(componenttest.NewTelemetry()), s, receiver.OpenKernel, next)
-	require.NoError(t, err)
+	r := receiver.New(metadatatest.NewSettings(componenttest.NewTelemetry()), s, receiver.OpenKernel, next)
 	require.NoError(t, r.Start(t.Context(), componenttest.NewNopHost()))
 	return r
 }
@@ -189,8 +188,7 @@ func TestTwoReceiversProfileSideBySide(t *testing.T) {
 func TestStartFailsWithoutAHost(t *testing.T) {
 	s := fast()
 	s.RootPath = t.TempDir()
-	r, err := receiver.New(metadatatest.NewSettings(componenttest.NewTelemetry()), s, receiver.OpenKernel, consumertest.NewNop())
-	require.NoError(t, err)
+	r := receiver.New(metadatatest.NewSettings(componenttest.NewTelemetry()), s, receiver.OpenKernel, consumertest.NewNop())
 	require.ErrorContains(t, r.Start(t.Context(), componenttest.NewNopHost()), "root_path")
 	require.NoError(t, r.Shutdown(t.Context()))
 }

@@ -28,8 +28,8 @@ type Receiver struct {
 }
 
 // New returns a receiver that has done nothing yet.
-func New(set receiver.Settings, settings Settings, open OpenSource, next xconsumer.Profiles) (*Receiver, error) {
-	return &Receiver{set: set, settings: settings, open: open, next: next}, nil
+func New(set receiver.Settings, settings Settings, open OpenSource, next xconsumer.Profiles) *Receiver {
+	return &Receiver{set: set, settings: settings, open: open, next: next}
 }
 
 // Start begins to sample. Its error names the cause and the cure, and leaves

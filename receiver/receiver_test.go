@@ -54,8 +54,7 @@ func TestLedgerClosesAtRest(t *testing.T) {
 	sources(t, func(t *testing.T, open receiver.OpenSource) {
 		tel := componenttest.NewTelemetry()
 		sink := &consumertest.ProfilesSink{}
-		r, err := receiver.New(metadatatest.NewSettings(tel), fast(), open, sink)
-		require.NoError(t, err)
+		r := receiver.New(metadatatest.NewSettings(tel), fast(), open, sink)
 		require.NoError(t, r.Start(t.Context(), componenttest.NewNopHost()))
 		time.Sleep(2500 * time.Millisecond)
 		ledger, stopped := receiver.ReadLedger(r), receiver.Stopped(r)
@@ -107,8 +106,7 @@ func TestKernelFunctionsHaveNames(t *testing.T) {
 	sink := &consumertest.ProfilesSink{}
 	s := fast()
 	s.SamplesPerSecond = 997
-	r, err := receiver.New(metadatatest.NewSettings(componenttest.NewTelemetry()), s, receiver.OpenKernel, sink)
-	require.NoError(t, err)
+	r := receiver.New(metadatatest.NewSettings(componenttest.NewTelemetry()), s, receiver.OpenKernel, sink)
 	require.NoError(t, r.Start(t.Context(), componenttest.NewNopHost()))
 	deadline := time.Now().Add(2 * time.Second)
 	for time.Now().Before(deadline) {

@@ -59,9 +59,7 @@ func startForServices(t *testing.T, change func(*receiver.Settings)) serviceRun 
 	s.ServiceVariables, s.ProcessContext = true, true
 	change(&s)
 	run := serviceRun{sink: &consumertest.ProfilesSink{}, tel: componenttest.NewTelemetry()}
-	var err error
-	run.Receiver, err = receiver.New(metadatatest.NewSettings(run.tel), s, receiver.OpenKernel, run.sink)
-	require.NoError(t, err)
+	run.Receiver = receiver.New(metadatatest.NewSettings(run.tel), s, receiver.OpenKernel, run.sink)
 	require.NoError(t, run.Start(t.Context(), componenttest.NewNopHost()))
 	return run
 }

@@ -54,8 +54,7 @@ func TestTheMetricsOfTwoReceiversStayApart(t *testing.T) {
 		require.NoError(t, set.ID.UnmarshalText([]byte(id)))
 		s := fast()
 		s.SamplesPerSecond = hz[id]
-		r, err := receiver.New(set, s, sourcetest.Open, consumertest.NewNop())
-		require.NoError(t, err)
+		r := receiver.New(set, s, sourcetest.Open, consumertest.NewNop())
 		require.NoError(t, r.Start(t.Context(), componenttest.NewNopHost()))
 		running = append(running, r)
 	}

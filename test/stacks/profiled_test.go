@@ -50,12 +50,11 @@ func profiled(t *testing.T, programs []program, hz int, d time.Duration) ([]run,
 	t.Helper()
 	roottest.Need(t)
 	sink := &consumertest.ProfilesSink{}
-	r, err := receiver.New(metadatatest.NewSettings(componenttest.NewTelemetry()), receiver.Settings{
+	r := receiver.New(metadatatest.NewSettings(componenttest.NewTelemetry()), receiver.Settings{
 		SamplesPerSecond: hz, ReporterInterval: 5 * time.Second, PollInterval: 250 * time.Millisecond,
 		CompletionInterval: 500 * time.Millisecond, MaxProcesses: 32768, MaxBatchBytes: 3 << 20, RootPath: "/",
 		SymbolCacheSize: 128 << 20,
 	}, receiver.OpenKernel, sink)
-	require.NoError(t, err)
 	require.NoError(t, r.Start(t.Context(), componenttest.NewNopHost()))
 	time.Sleep(warmUp)
 	runs := make([]run, len(programs))

@@ -44,7 +44,7 @@ type profiler struct {
 func start(t *testing.T, ring int) profiler {
 	t.Helper()
 	p := profiler{sink: &consumertest.ProfilesSink{}, tel: componenttest.NewTelemetry()}
-	r, err := receiver.New(metadatatest.NewSettings(p.tel), receiver.Settings{
+	r := receiver.New(metadatatest.NewSettings(p.tel), receiver.Settings{
 		RingBufferSize:     ring,
 		SamplesPerSecond:   499,
 		ReporterInterval:   time.Second,
@@ -57,7 +57,6 @@ func start(t *testing.T, ring int) profiler {
 		Names:              receiver.Names{Kernel: true, Native: true, Inline: true, Go: true, JIT: true},
 		SymbolCacheSize:    128 << 20,
 	}, receiver.OpenKernel, p.sink)
-	require.NoError(t, err)
 	require.NoError(t, r.Start(t.Context(), componenttest.NewNopHost()))
 	p.Receiver = r
 	return p

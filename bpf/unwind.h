@@ -308,8 +308,46 @@ static __always_inline int leave_handler(struct walk *w, enum wire_user_stack *e
 	w->exact = 1;
 	return 1;
 }
+#define leave_stub(w, end) 0
 #else
 #define leave_handler(w, end) 0
+
+/*
+ * Goes to the caller by the instructions behind the call, if these return at once. No table
+ * is needed for that, nor a frame pointer, which such stubs keep seldom: those that Python
+ * puts between its functions, for one (Python/asm_trampoline.S, CPython 3.12 and 3.13).
+ */
+static __always_inline int leave_stub(struct walk *w, enum wire_user_stack *end)
+{
+	__u64 code, ip, sp = w->sp, fp = w->fp;
+
+	if (w->exact || load_user(w->ip, &code))
+		return 0;
+	if ((code & 0xffffff) == 0xc48348) { /* add $n, %rsp */
+		sp += (__s8)(code >> 24);
+		code >>= 32;
+	}
+	if ((code & 0xff) == 0x5d) { /* pop %rbp */
+		if (load_user(sp, &fp))
+			return 0;
+		sp += 8;
+		code >>= 8;
+	}
+	if ((code & 0xff) != 0xc3) /* ret */
+		return 0;
+	*end = USER_UNREADABLE;
+	if (load_user(sp, &ip))
+		return 1;
+	sp += 8;
+	*end = USER_BAD_FRAME;
+	if (sp <= w->sp || ip < MIN_ADDRESS || ip >= MAX_ADDRESS)
+		return 1;
+	*end = USER_TAKEN;
+	w->ip = ip;
+	w->sp = sp;
+	w->fp = fp;
+	return 1;
+}
 #endif
 
 /* Where the call before a return address leads. 0: not known, -1: there is none. */
@@ -389,6 +427,8 @@ static __always_inline int step(struct walk *w, struct code *code)
 		return USER_FAILED;
 	w->guess = rule->cfa == CFA_NO_INFO;
 	if (w->guess) {
+		if (leave_stub(w, &end))
+			return end;
 		if (w->fp < w->sp || w->fp & 7)
 			return USER_NO_TABLE;
 		index = RULE_FRAME_POINTERS;

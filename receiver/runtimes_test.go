@@ -111,8 +111,7 @@ func TestRuntimesThatWriteNamesDown(t *testing.T) {
 	roottest.Need(t)
 	runtimes := []writing{
 		{"Node", "burn.js", inJavaScript, []string{"node", "--perf-basic-prof", "--no-turbo-inlining", "burn.js"}, "v8js", "inner", "outer"},
-		// What Python makes keeps no frame pointer, so that the walk ends there.
-		{"Python", "burn.py", inPython, []string{python312(), "-X", "perf", "burn.py"}, "cpython", "py::inner:", ""},
+		{"Python", "burn.py", inPython, []string{python312(), "-X", "perf", "burn.py"}, "cpython", "py::inner:", "py::outer:"},
 		{"Java", "Burn.java", inJava, []string{"java", "-XX:+PreserveFramePointer", "-XX:-Inline", "Burn.java"}, "jvm",
 			"int Burn.inner(int)", ""}, // it writes the list once, and what it compiles later is not in it
 	}

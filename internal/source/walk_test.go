@@ -404,6 +404,18 @@ func TestStacksAreWalkedThroughSignatures(t *testing.T) {
 	}
 }
 
+// Code of which nothing tells, and that keeps no frame pointer, is left by its instructions
+// where it returns at once, whatever looks like a frame pointer.
+func TestStacksAreWalkedThroughStubs(t *testing.T) {
+	p := openProgram(t, workloads.BuildDeep(t, "-static", "-no-pie"))
+	withStubs := func(s *unwind.Space) {
+		s.Regions = append(s.Regions, unwind.Region{Start: 1 << 40, End: 1<<40 + 1<<12})
+	}
+	for _, inParts := range samplers() {
+		p.requireChains(t, inParts, false, withStubs, []string{"?", "between", "?", "call_stubs", "end"}, "stubs", 60)
+	}
+}
+
 // A stack that is deeper than what is taken is cut off, and says so.
 func TestStacksAreWalkedToTheirBound(t *testing.T) {
 	p := openProgram(t, workloads.BuildDeep(t, "-static", "-no-pie"))

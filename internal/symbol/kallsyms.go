@@ -56,13 +56,15 @@ type kallsyms struct {
 // list is several times larger than what is kept of it. sizes are bytes of the code of BPF
 // programs by their start, as far as known.
 func ReadKallsyms(r io.Reader, sizes map[uint64]uint64) (*Kernel, error) {
-	l := kallsyms{
-		all:     make([]kernelSymbol, 0, usualSymbols),
-		text:    make([]byte, 0, usualText),
-		modules: []string{""},
-		owners:  map[string]uint16{"": 0},
-		sizes:   sizes,
-	}
+	return readKallsyms(r, kallsyms{
+		all:   make([]kernelSymbol, 0, usualSymbols),
+		text:  make([]byte, 0, usualText),
+		sizes: sizes,
+	})
+}
+
+func readKallsyms(r io.Reader, l kallsyms) (*Kernel, error) {
+	l.modules, l.owners = []string{""}, map[string]uint16{"": 0}
 	in := bufio.NewReaderSize(r, maxLine)
 	for {
 		line, err := in.ReadSlice('\n')

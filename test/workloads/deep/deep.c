@@ -19,6 +19,7 @@
  *   strlen       the same in the C library, assembly there
  *   thread       the chain is of a thread
  *   vfork        a child on the stack of its parent
+ *   stubs        code made at run time, of which nothing tells, calls and is called
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -26,6 +27,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/time.h>
@@ -197,6 +199,46 @@ static NOINLINE void align(int n)
 	__asm__ volatile("" : : "r"(numbers) : "memory");
 }
 
+/*
+ * Call what they are given, as the code does that Python puts between its functions. On x86
+ * none keeps a frame pointer, and in the second what looks like one leads elsewhere.
+ */
+#define STUBS ((char *)(1UL << 40)) /* where tests know them to be */
+#if defined(__x86_64__)
+static const unsigned char stub[2][64] = {
+	/* sub $8, %rsp; call *%rdi; add $8, %rsp; ret */
+	{ 0x48, 0x83, 0xec, 0x08, 0xff, 0xd7, 0x48, 0x83, 0xc4, 0x08, 0xc3 },
+	/* push %rbp; lea 16(%rsp), %rbp; call *%rdi; pop %rbp; ret */
+	{ 0x55, 0x48, 0x8d, 0x6c, 0x24, 0x10, 0xff, 0xd7, 0x5d, 0xc3 },
+};
+#elif defined(__aarch64__)
+/* stp x29, x30, [sp, -16]!; mov x29, sp; blr x0; ldp x29, x30, [sp], 16; ret */
+static const unsigned int stub[2][16] = {
+	{ 0xa9bf7bfd, 0x910003fd, 0xd63f0000, 0xa8c17bfd, 0xd65f03c0 },
+	{ 0xa9bf7bfd, 0x910003fd, 0xd63f0000, 0xa8c17bfd, 0xd65f03c0 },
+};
+#endif
+
+static NOINLINE void between(void)
+{
+	((void (*)(void (*)(void)))(STUBS + sizeof(stub[0])))(burn);
+	__asm__ volatile("");
+}
+
+static NOINLINE void call_stubs(void)
+{
+	char *p = mmap(STUBS, sizeof(stub), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p != STUBS)
+		errx(1, "mmap: not where it was wanted");
+	memcpy(p, stub, sizeof(stub));
+	if (mprotect(p, sizeof(stub), PROT_READ | PROT_EXEC))
+		err(1, "mprotect");
+	__builtin___clear_cache(p, p + sizeof(stub));
+	((void (*)(void (*)(void)))p)(between);
+	__asm__ volatile("");
+}
+
 static void end(const char *kind)
 {
 	if (!strcmp(kind, "qsort"))
@@ -221,6 +263,8 @@ static void end(const char *kind)
 		measure();
 	else if (!strcmp(kind, "vfork"))
 		spawn();
+	else if (!strcmp(kind, "stubs"))
+		call_stubs();
 	else
 		burn();
 	__asm__ volatile("");

@@ -90,6 +90,7 @@ var deep = []struct {
 		"burn handler __restore_rt kill interrupt interrupt_elsewhere"},
 	{"aligned", 10, "burn align", "burn align"},
 	{"vfork", 10, "burn spawn", ""},
+	{"stubs", 60, "burn [] between [] call_stubs", "burn [] between [] call_stubs"},
 }
 
 func (b *builder) deep() (out []program) {

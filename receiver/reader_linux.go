@@ -140,7 +140,7 @@ func contextOutcome(err error) pipeline.ContextOutcome {
 // is about what was left out.
 func (r procReader) perfMap(request pipeline.PerfMapRequest) (pipeline.PerfMapAnswer, error) {
 	answer := pipeline.PerfMapAnswer{PerfMapRequest: request, From: preflight.Now()}
-	f, startTick, err := r.proc.OpenPerfMap(request.PID)
+	f, startTick, err := r.proc.OpenPerfMap(request.PID, request.Since)
 	answer.StartTick = startTick
 	var fault error
 	if err == nil { // few processes have one

@@ -17,6 +17,8 @@ import (
 type PerfMapRequest struct {
 	PID  uint32
 	life *process.Life
+	// Since is when its program began, or before: older lists are of what ran before.
+	Since event.KTime
 	// Size is how large the list was when it was read last. If it has that size
 	// still there is nothing to read.
 	Size int64
@@ -83,7 +85,7 @@ func (j *jit) want(life *process.Life) {
 		return
 	}
 	m.asked = true
-	j.queue = append(j.queue, PerfMapRequest{PID: life.Proc.PID, life: life, Size: m.size})
+	j.queue = append(j.queue, PerfMapRequest{PID: life.Proc.PID, life: life, Since: life.Since(), Size: m.size})
 }
 
 // knows reports whether the code at an address has a name.

@@ -213,3 +213,20 @@ func TestCodeMadeInAMemfd(t *testing.T) {
 	require.Equal(t, map[string]int{"made": 2, "other": 1, "": 1}, names)
 	require.Len(t, p.FileRequests(9), 1, "a program may have been copied into memory")
 }
+
+// The request says since when the program runs: lists of what ran before it are not its own.
+func TestListsAreAskedForSinceTheExec(t *testing.T) {
+	p := newPipeline()
+	p.Scan([]event.Task{{Proc: maker}}, 1010*ms, 1020*ms)
+	s := sample(1100*ms, 7, 0x1010)
+	s.Proc, s.Generation = maker, 1
+	p.Batch(&event.Batch{
+		Lifecycle: []event.Lifecycle{{Kind: event.Exec, KTime: 1030 * ms, Proc: maker, Generation: 1}},
+		Samples:   []event.Sample{s},
+		Mapped:    []event.Mapped{{KTime: 1050 * ms, PID: 7, Mapping: event.Mapping{Start: 0x1000, End: 0x2000}}},
+	})
+	p.Complete(1150 * ms)
+	requests := p.PerfMapRequests(9)
+	require.Len(t, requests, 1)
+	require.Equal(t, 1030*ms, requests[0].Since)
+}

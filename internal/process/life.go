@@ -92,6 +92,9 @@ func (l *Life) Ran(k event.KTime) bool {
 // Started reports whether a start in ticks, as /proc shows it, is that of its process.
 func (l *Life) Started(startTick uint64) bool { return startTick == uint64(l.Proc.Start)/tick }
 
+// Since is when this generation began, at the earliest.
+func (l *Life) Since() event.KTime { return l.lo }
+
 // Current reports whether it is what its process runs: it is not on its way out, and
 // no later generation is known.
 func (l *Life) Current() bool { return l.owner != nil && l.owner.exit == 0 && l.owner.newest() == l }

@@ -11,18 +11,21 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 )
 
 // OpenPerfMap opens the list of functions that a process made at run time,
-// /tmp/perf-PID.map as the process sees it, in its own mount and PID namespace. It
-// also returns the process's start in ticks of 10 ms. The error is ErrGone, wrapped,
-// when the process is no more, and ErrReplaced if the list is another's: written by
-// another user, or before the process began.
-func (r *Reader) OpenPerfMap(pid uint32) (f *os.File, startTick uint64, err error) {
+// /tmp/perf-PID.map as the process sees it, in its own mount and PID namespace. since is when
+// its program began, or before. It also returns the process's start in ticks of 10 ms. The
+// error is ErrGone, wrapped, when the process is no more, and ErrReplaced if the list is
+// another's: written by another user, or before the process or its program began.
+func (r *Reader) OpenPerfMap(pid uint32, since event.KTime) (f *os.File, startTick uint64, err error) {
 	startTick, err = r.look(pid, func(h handle, s stat, buf []byte) (err error) {
-		if f, err = r.openPerfMap(h, s, buf); err != nil {
+		if f, err = r.openPerfMap(h, s, since, buf); err != nil {
 			return fmt.Errorf("map of code made at run time: %w", err)
 		}
 		return nil
@@ -30,7 +33,7 @@ func (r *Reader) OpenPerfMap(pid uint32) (f *os.File, startTick uint64, err erro
 	return f, startTick, err
 }
 
-func (r *Reader) openPerfMap(h handle, s stat, buf []byte) (*os.File, error) {
+func (r *Reader) openPerfMap(h handle, s stat, since event.KTime, buf []byte) (*os.File, error) {
 	status, err := h.head("status", buf)
 	if err != nil {
 		return nil, err
@@ -57,7 +60,8 @@ func (r *Reader) openPerfMap(h handle, s stat, buf []byte) (*os.File, error) {
 	switch {
 	case file.Mode&unix.S_IFMT != unix.S_IFREG:
 		return nil, ErrNoFile
-	case file.Uid != who.uid && file.Uid != 0, file.Mtime.Sec+1 < startedAt(s.startTick):
+	case file.Uid != who.uid && file.Uid != 0, file.Mtime.Sec+1 < startedAt(s.startTick),
+		time.Unix(file.Mtime.Sec, int64(file.Mtime.Nsec)).Add(fileTick).Before(earliest(since)):
 		return nil, ErrReplaced
 	}
 	open, err := openat(r.proc, "self/fd/"+strconv.Itoa(fd), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY)
@@ -65,6 +69,19 @@ func (r *Reader) openPerfMap(h handle, s stat, buf []byte) (*os.File, error) {
 		return nil, err
 	}
 	return os.NewFile(uintptr(open), "perf map"), nil
+}
+
+// fileTick is more than the times of files lag behind the clock: they are of the last tick of
+// the kernel's timer (current_time in fs/inode.c, v6.12).
+const fileTick = 20 * time.Millisecond
+
+// earliest is when k was, at the earliest: as if the host had not been suspended before.
+func earliest(k event.KTime) time.Time {
+	var boot unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot) != nil {
+		return time.Time{} // cannot be: the clock and the pointer are valid
+	}
+	return time.Now().Add(time.Duration(int64(k) - boot.Nano()))
 }
 
 // startedAt is the Unix time in seconds of a start in ticks since boot.

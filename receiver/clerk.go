@@ -7,7 +7,6 @@ import (
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/pipeline"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/process"
-	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/symbol"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/unwind"
 )
 
@@ -29,7 +28,8 @@ type reader interface {
 	context(pipeline.ContextRequest) pipeline.ContextAnswer
 	threadContext(pipeline.ThreadContextRequest) pipeline.ThreadContextAnswer
 	// kernel returns what could be read, and why not the rest.
-	kernel() (k *symbol.Kernel, buildID string, err error)
+	kernel() (pipeline.KernelAnswer, error)
+	modules() (uint64, error)
 	// rest is called when no file waits to be read.
 	rest()
 	// stop has reads of files fail, those under way too.
@@ -105,10 +105,15 @@ func (c clerk) threadContext(r pipeline.ThreadContextRequest) func() apply {
 }
 
 func (c clerk) kernel() apply {
-	from := c.now()
-	k, buildID, err := c.reader.kernel()
+	answer, err := c.reader.kernel()
 	if err != nil {
 		c.warn(err)
 	}
-	return func(p *pipeline.Pipeline) { p.KernelLoaded(k, buildID, from) }
+	return func(p *pipeline.Pipeline) { p.KernelLoaded(answer) }
+}
+
+func (c clerk) modules() apply {
+	modules, err := c.reader.modules()
+	c.limited(err)
+	return func(p *pipeline.Pipeline) { p.ModulesFound(modules) }
 }

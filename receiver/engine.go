@@ -246,6 +246,9 @@ func (e *engine) dispatch() {
 	for _, r := range e.pipeline.Requests(e.processes.room()) {
 		e.processes.submit(e.clerk.process(r))
 	}
+	if e.processes.room() > 0 && e.pipeline.ModulesRequested() {
+		e.processes.submit(e.clerk.modules)
+	}
 	if e.files.room() > 0 && e.pipeline.KernelRequested() {
 		e.files.submit(e.clerk.kernel)
 	}

@@ -190,12 +190,23 @@ func (r procReader) threadContext(request pipeline.ThreadContextRequest) pipelin
 
 func (r procReader) tellsContainers() bool { return r.proc.TellsContainers() }
 
-func (r procReader) kernel() (*symbol.Kernel, string, error) {
+func (r procReader) modules() (uint64, error) { return r.proc.Modules() }
+
+func (r procReader) kernel() (answer pipeline.KernelAnswer, err error) {
+	answer.From = preflight.Now()
 	notes, notesErr := r.proc.KernelNotes()
-	buildID := symbol.BuildIDFromNotes(notes)
+	answer.BuildID = symbol.BuildIDFromNotes(notes)
+	modules, modulesErr := r.proc.Modules()
+	answer.Modules = modules
+	answer.Symbols, err = r.kernelSymbols()
+	return answer, errors.Join(err, notesErr, modulesErr)
+}
+
+// kernelSymbols returns where the kernel's own code is, if it is not to be named.
+func (r procReader) kernelSymbols() (*symbol.Kernel, error) {
 	text, err := r.proc.Kallsyms()
 	if err != nil {
-		return nil, buildID, errors.Join(err, notesErr)
+		return nil, err
 	}
 	defer text.Close()
 	var sizes map[uint64]uint64
@@ -209,5 +220,5 @@ func (r procReader) kernel() (*symbol.Kernel, string, error) {
 	if errors.Is(err, symbol.ErrHidden) {
 		err = nil // Start has told
 	}
-	return k, buildID, errors.Join(err, notesErr)
+	return k, err
 }

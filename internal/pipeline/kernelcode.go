@@ -37,7 +37,17 @@ type kernelCode struct {
 	wanted    bool
 	pause     time.Duration
 	notBefore event.KTime
+	// reading: symbols are on their way, which may have what was dropped since.
+	reading bool
+	// doubt: what is known may be wrong, as records were lost or modules came and went. For
+	// this the symbols are read from trusted on.
+	doubt   bool
+	trusted event.KTime
+	// modules are those of when the symbols were read.
+	modules uint64
 }
+
+func newKernelCode() *kernelCode { return &kernelCode{reading: true} }
 
 // madeCode is code that the kernel made, from KTime on. If it is Gone, there is none any
 // more, whatever the symbols that were read say.
@@ -54,7 +64,13 @@ const (
 // miss is told of addresses that were met by now: if one is in no code that is known,
 // outside of the kernel's own, a module was loaded, of which no record tells.
 func (c *kernelCode) miss(k *symbol.Kernel, addresses []uint64, now event.KTime) {
-	if k == nil || k.Symbols() == 0 || now < c.notBefore {
+	if k == nil || k.Symbols() == 0 {
+		return
+	}
+	if c.doubt && now >= c.trusted {
+		c.doubt, c.wanted, c.trusted = false, true, now+event.KTime(minKernelPause)
+	}
+	if now < c.notBefore {
 		return
 	}
 	start, end := k.Text()
@@ -77,7 +93,7 @@ func (c *kernelCode) miss(k *symbol.Kernel, addresses []uint64, now event.KTime)
 func (c *kernelCode) observe(records []event.KernelCode) {
 	for _, r := range records {
 		if len(c.waiting) >= maxKernelCode {
-			c.dropped++
+			c.drop()
 			continue
 		}
 		c.waiting = append(c.waiting, r)
@@ -99,7 +115,14 @@ func (c *kernelCode) complete(k *symbol.Kernel, w event.KTime) {
 	c.waiting = slices.Delete(c.waiting, 0, n)
 }
 
-// end takes that code was dropped. What only the symbols know has its name up to here.
+// drop counts code, or its end, that nothing is known of for want of room.
+func (c *kernelCode) drop() {
+	c.dropped++
+	c.doubt = true
+}
+
+// end takes that code was dropped. What only the symbols know has its name up to here, and
+// what they may still come to say is not believed.
 func (c *kernelCode) end(k *symbol.Kernel, r event.KernelCode) {
 	i, known := c.search(r.Start)
 	switch {
@@ -108,6 +131,8 @@ func (c *kernelCode) end(k *symbol.Kernel, r event.KernelCode) {
 	case !known && lists(k, r.Start):
 		name, _, _ := k.Name(r.Start)
 		c.put(&madeCode{event.KernelCode{Start: r.Start, End: r.End, Name: name, BPF: r.BPF}, r.KTime})
+	case !known && c.reading:
+		c.put(&madeCode{KernelCode: event.KernelCode{KTime: r.KTime, Start: r.Start, End: r.End, Gone: true}})
 	}
 }
 
@@ -120,7 +145,7 @@ func (c *kernelCode) put(m *madeCode) {
 	}
 	for _, before := range c.made[first:end] {
 		if len(c.former) >= maxFormerCode {
-			c.dropped++
+			c.drop()
 			continue
 		}
 		before.ended = m.KTime
@@ -128,7 +153,7 @@ func (c *kernelCode) put(m *madeCode) {
 	}
 	c.made = slices.Delete(c.made, first, end)
 	if len(c.made) >= maxKernelCode {
-		c.dropped++
+		c.drop()
 		return
 	}
 	c.made = slices.Insert(c.made, first, m)
@@ -180,10 +205,22 @@ func lists(k *symbol.Kernel, at uint64) bool {
 
 // loaded is told that the symbols were read again, from a time on. What was dropped a moment
 // before may still be in them: the record comes first (bpf_prog_put_deferred in
-// kernel/bpf/syscall.c, v6.12).
-func (c *kernelCode) loaded(from event.KTime) {
+// kernel/bpf/syscall.c, v6.12). What was made before and is not among them has gone without
+// a record.
+func (c *kernelCode) loaded(k *symbol.Kernel, from event.KTime) {
 	const moment = event.KTime(time.Second)
-	c.made = slices.DeleteFunc(c.made, func(m *madeCode) bool { return m.Gone && m.KTime+moment < from })
+	c.made = slices.DeleteFunc(c.made, func(m *madeCode) bool {
+		return m.KTime+moment < from && m.ended == 0 && (m.Gone || !has(k, m))
+	})
+}
+
+// has reports whether code is among the symbols that were read.
+func has(k *symbol.Kernel, m *madeCode) bool {
+	if k == nil {
+		return false
+	}
+	name, _, _ := k.Name(m.Start)
+	return name == m.Name
 }
 
 // window forgets what ended before all windows that are open, the first of which begins at
@@ -196,5 +233,5 @@ func (c *kernelCode) window(k *symbol.Kernel, start event.KTime) {
 			c.made[i] = &madeCode{KernelCode: event.KernelCode{KTime: m.ended, Start: m.Start, End: m.End, Gone: true}}
 		}
 	}
-	c.made = slices.DeleteFunc(c.made, func(m *madeCode) bool { return over(m) || m.Gone && !lists(k, m.Start) })
+	c.made = slices.DeleteFunc(c.made, func(m *madeCode) bool { return over(m) || m.Gone && !c.reading && !lists(k, m.Start) })
 }

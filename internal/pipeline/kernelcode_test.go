@@ -60,7 +60,7 @@ func TestKernelCodeComesAndGoes(t *testing.T) {
 	const at = 0xffffffffc0001000
 	k := kernelSymbols(t, "ffffffffc0001000 t bpf_prog_1_old\t[bpf]\n")
 	p := newPipeline()
-	p.KernelLoaded(k, "", 0)
+	p.KernelLoaded(KernelAnswer{Symbols: k})
 	code := func(when event.KTime, name string, gone bool) event.KernelCode {
 		return event.KernelCode{KTime: when, Start: at, End: at + 0x80, Name: name, BPF: true, Gone: gone}
 	}
@@ -114,9 +114,9 @@ func TestKernelCodeComesAndGoes(t *testing.T) {
 	}, names)
 
 	require.Len(t, p.kernel.made, 1)
-	p.KernelLoaded(k, "", 7000*ms)
+	p.KernelLoaded(KernelAnswer{Symbols: k, From: 7000 * ms})
 	require.Len(t, p.kernel.made, 1, "the list may have what went half a second before")
-	p.KernelLoaded(k, "", 7600*ms)
+	p.KernelLoaded(KernelAnswer{Symbols: k, From: 7600 * ms})
 	require.Empty(t, p.kernel.made)
 }
 
@@ -124,11 +124,11 @@ func TestKernelCodeComesAndGoes(t *testing.T) {
 func TestModulesTakeThePlaceOfKernelCode(t *testing.T) {
 	const at = 0xffffffffc0001000
 	p := newPipeline()
-	p.KernelLoaded(kernelSymbols(t, "ffffffffc0001000 t bpf_prog_1_old\t[bpf]\n"), "", 0)
+	p.KernelLoaded(KernelAnswer{Symbols: kernelSymbols(t, "ffffffffc0001000 t bpf_prog_1_old\t[bpf]\n")})
 	p.Batch(&event.Batch{Kernel: []event.KernelCode{{KTime: 1500 * ms, Start: at, End: at + 0x80, BPF: true, Gone: true}}})
 	require.Empty(t, p.Complete(3100*ms))
 	require.Len(t, p.kernel.made, 1)
-	p.KernelLoaded(kernelSymbols(t, "ffffffffc0001000 t probe\t[m]\n"), "", 1600*ms)
+	p.KernelLoaded(KernelAnswer{Symbols: kernelSymbols(t, "ffffffffc0001000 t probe\t[m]\n"), From: 1600 * ms})
 	require.Empty(t, p.Complete(5100*ms))
 	p.Batch(batch(sampleIn(5200*ms, at+0x10)))
 	require.Equal(t, map[event.KTime]string{5200 * ms: "[m] probe"}, kernelNames(t, p.Flush(5300*ms)))
@@ -161,7 +161,7 @@ func TestKernelCodeIsThatOfTheSample(t *testing.T) {
 			programs, records = append(programs, program{c, 0}), append(records, c)
 		}
 		p := newPipeline()
-		p.KernelLoaded(kernelSymbols(t, ""), "", 0)
+		p.KernelLoaded(KernelAnswer{Symbols: kernelSymbols(t, "")})
 		addresses := map[event.KTime]uint64{}
 		var closed []*Window
 		for now := start; now < at+1000*ms; {
@@ -202,7 +202,7 @@ func TestKernelCodeIsThatOfTheSample(t *testing.T) {
 func TestKernelCodeOfTheListGoes(t *testing.T) {
 	const at = 0xffffffffc0001000
 	p := newPipeline()
-	p.KernelLoaded(kernelSymbols(t, "ffffffffc0001000 t bpf_prog_1_old\t[bpf]\nffffffffc0008000 t module\t[m]\n"), "", 0)
+	p.KernelLoaded(KernelAnswer{Symbols: kernelSymbols(t, "ffffffffc0001000 t bpf_prog_1_old\t[bpf]\nffffffffc0008000 t module\t[m]\n")})
 	gone := event.KernelCode{KTime: 1500 * ms, Start: at, End: at + 0x80, Name: "bpf_prog_1_old", BPF: true, Gone: true}
 	other := event.KernelCode{KTime: 1500 * ms, Start: at + 0x7000, End: at + 0x7080, Name: "bpf_prog_2_x", BPF: true, Gone: true}
 	p.Batch(&event.Batch{Kernel: []event.KernelCode{gone, other}})
@@ -223,7 +223,7 @@ func TestKernelCodeOfTheListGoes(t *testing.T) {
 }
 
 func TestKernelCodeIsBounded(t *testing.T) {
-	c := &kernelCode{}
+	c := newKernelCode()
 	for i := range uint64(maxKernelCode + 10) {
 		c.observe([]event.KernelCode{{KTime: event.KTime(i), Start: i << 12, End: i<<12 + 1, Name: "x"}})
 	}
@@ -246,7 +246,7 @@ func TestKernelIsReadAgainForModules(t *testing.T) {
 	k, err := symbol.ReadKallsyms(strings.NewReader(list), nil)
 	require.NoError(t, err)
 	p := newPipeline()
-	p.KernelLoaded(k, "", 0)
+	p.KernelLoaded(KernelAnswer{Symbols: k})
 	hit := func(at event.KTime, address uint64) bool {
 		s := sample(at, 7)
 		s.Kernel = []uint64{address}
@@ -265,9 +265,9 @@ func TestKernelIsReadAgainForModules(t *testing.T) {
 
 	k, err = symbol.ReadKallsyms(strings.NewReader(list+"ffffffffc0100000 t probe\t[mod]\n"), nil)
 	require.NoError(t, err)
-	p.KernelLoaded(k, "", 0)
+	p.KernelLoaded(KernelAnswer{Symbols: k})
 	require.False(t, hit(900_000*ms, module+6))
-	p.KernelLoaded(nil, "", 0)
+	p.KernelLoaded(KernelAnswer{Symbols: nil})
 	require.Same(t, k, p.code.kernel, "what was read before stays")
 }
 
@@ -279,7 +279,7 @@ func TestKernelWithoutNames(t *testing.T) {
 		"ffffffffc0001000 t probe\t[mod]\n"), nil)
 	require.NoError(t, err)
 	p := newPipeline()
-	p.KernelLoaded(k.Nameless(), "abc", 0)
+	p.KernelLoaded(KernelAnswer{Symbols: k.Nameless(), BuildID: "abc"})
 	p.Batch(batch(sampleIn(1100*ms, at+8)))
 	p.Batch(&event.Batch{Kernel: []event.KernelCode{{KTime: 1050 * ms, Start: at, End: at + 0x80, Name: "bpf_prog_1_a", BPF: true}}})
 	w := p.Complete(2000 * ms)
@@ -305,4 +305,95 @@ func TestKernelCodeIsForgottenInEmptyWindows(t *testing.T) {
 	}
 	require.LessOrEqual(t, len(p.kernel.made), 2)
 	require.Empty(t, p.kernel.former)
+}
+
+// bpfCode is a record of a program at an address.
+func bpfCode(k event.KTime, at uint64, name string, gone bool) event.KernelCode {
+	return event.KernelCode{KTime: k, Start: at, End: at + 0x80, Name: name, BPF: true, Gone: gone}
+}
+
+// When records were lost the symbols are read again, and what is not among them has gone.
+func TestLostRecordsOfKernelCodeAreMadeUpFor(t *testing.T) {
+	const at = 0xffffffffc0001000
+	p := newPipeline()
+	p.KernelLoaded(KernelAnswer{Symbols: kernelSymbols(t, "")})
+	p.Batch(&event.Batch{Kernel: []event.KernelCode{
+		bpfCode(1100*ms, at, "bpf_prog_1_a", false), bpfCode(1200*ms, at+0x1000, "bpf_prog_2_b", false)}})
+	p.Complete(1500 * ms)
+	require.False(t, p.KernelRequested())
+	p.Doubt(1600 * ms)
+	p.Complete(1700 * ms)
+	require.True(t, p.KernelRequested())
+	p.Doubt(1800 * ms)
+	p.Complete(1900 * ms)
+	require.False(t, p.KernelRequested(), "once in a minute")
+	p.KernelLoaded(KernelAnswer{Symbols: kernelSymbols(t, "ffffffffc0001000 t bpf_prog_3_c\t[bpf]\nffffffffc0002000 t bpf_prog_2_b\t[bpf]\n"), From: 2900 * ms})
+	p.Batch(batch(sampleIn(5100*ms, at+8), sampleIn(5200*ms, at+0x1008), sampleIn(5300*ms, at+0x1108)))
+	require.Equal(t, map[event.KTime]string{
+		5100 * ms: "[bpf] bpf_prog_3_c", 5200 * ms: "[bpf] bpf_prog_2_b", 5300 * ms: "[bpf] bpf_prog_2_b",
+	}, kernelNames(t, p.Flush(5400*ms)))
+	p.Complete(70_000 * ms)
+	require.True(t, p.KernelRequested(), "for what was lost meanwhile")
+}
+
+// A program that was dropped while the symbols were being read does not come back with them.
+func TestKernelCodeThatGoesWhileSymbolsAreReadIsGone(t *testing.T) {
+	const at = 0xffffffffc0001000
+	list := kernelSymbols(t, "ffffffffc0001000 t bpf_prog_1_old\t[bpf]\n")
+	for name, before := range map[string]*symbol.Kernel{"for the first time": nil, "again": kernelSymbols(t, "")} {
+		p := newPipeline()
+		if before != nil {
+			p.KernelLoaded(KernelAnswer{Symbols: before})
+			p.Doubt(1100 * ms)
+			p.Complete(1200 * ms)
+			require.True(t, p.KernelRequested(), name)
+		}
+		p.Batch(&event.Batch{Kernel: []event.KernelCode{bpfCode(1500*ms, at, "bpf_prog_1_old", true)}})
+		p.Complete(4100 * ms)
+		p.KernelLoaded(KernelAnswer{Symbols: list, From: 1450 * ms})
+		p.Batch(batch(sampleIn(4200*ms, at+8), sampleIn(5200*ms, at+8)))
+		require.Equal(t, map[event.KTime]string{4200 * ms: "[kernel.kallsyms]", 5200 * ms: "[kernel.kallsyms]"},
+			kernelNames(t, p.Flush(5400*ms)), name)
+	}
+}
+
+// Modules come and go without a record: when others are loaded the symbols are read again.
+func TestOtherModulesHaveTheSymbolsReadAgain(t *testing.T) {
+	p := newPipeline()
+	require.False(t, p.ModulesRequested())
+	p.KernelLoaded(KernelAnswer{Symbols: kernelSymbols(t, ""), Modules: 1})
+	p.Complete(2100 * ms)
+	require.True(t, p.ModulesRequested())
+	require.False(t, p.ModulesRequested(), "once in a window")
+	p.ModulesFound(1)
+	p.Complete(3100 * ms)
+	require.False(t, p.KernelRequested())
+	require.True(t, p.ModulesRequested())
+	p.ModulesFound(2)
+	p.Complete(3200 * ms)
+	require.True(t, p.KernelRequested())
+	p.KernelLoaded(KernelAnswer{Symbols: kernelSymbols(t, ""), Modules: 2})
+	p.Complete(70_000 * ms)
+	require.True(t, p.ModulesRequested())
+	p.ModulesFound(2)
+	p.Complete(140_000 * ms)
+	require.False(t, p.KernelRequested())
+
+	p.KernelLoaded(KernelAnswer{Symbols: kernelSymbols(t, "").Nameless()})
+	p.Complete(150_000 * ms)
+	require.False(t, p.ModulesRequested(), "nothing is to be named")
+}
+
+// What finds no room has the symbols read again, so that no other name stays.
+func TestKernelCodeWithoutRoomHasTheSymbolsReadAgain(t *testing.T) {
+	p := newPipeline()
+	p.KernelLoaded(KernelAnswer{Symbols: kernelSymbols(t, "")})
+	for i := range uint64(maxKernelCode + 1) {
+		p.Batch(&event.Batch{Kernel: []event.KernelCode{bpfCode(1100*ms, i<<12, "x", false)}})
+		if i%1000 == 0 {
+			p.Complete(1100*ms + event.KTime(i))
+		}
+	}
+	p.Complete(1900 * ms)
+	require.True(t, p.KernelRequested())
 }

@@ -78,8 +78,10 @@ type Pipeline struct {
 	walk     *walk
 	copies   *copies
 	kernel   *kernelCode
-	newborns newborns
-	groups   *containers
+	// askModules: a window was closed since they were asked for.
+	askModules bool
+	newborns   newborns
+	groups     *containers
 	// cuts are when windows have to end, ascending.
 	cuts      []event.KTime
 	selection *selection
@@ -100,7 +102,7 @@ func New(s Settings) *Pipeline {
 		table:    process.New(process.Settings{MaxProcesses: s.MaxProcesses, ReadAll: s.ReadAll}),
 		code:     newCode(s.MaxSymbolBytes),
 		jit:      newJIT(s.JIT),
-		kernel:   &kernelCode{},
+		kernel:   newKernelCode(),
 		groups:   newContainers(),
 		contexts: newContexts(s.Contexts),
 	}
@@ -128,8 +130,12 @@ func (p *Pipeline) Reconcile(tasks []event.Task, from, at event.KTime) {
 	p.table.Reconcile(tasks, from, at)
 }
 
-// Doubt is told that records of mappings stamped before k were lost.
-func (p *Pipeline) Doubt(k event.KTime) { p.table.Doubt(k) }
+// Doubt is told that records of mappings, or of code that the kernel made, stamped before k
+// were lost.
+func (p *Pipeline) Doubt(k event.KTime) {
+	p.table.Doubt(k)
+	p.kernel.doubt = true
+}
 
 // Batch takes what one drain of the buffers brought.
 func (p *Pipeline) Batch(b *event.Batch) {

@@ -94,19 +94,46 @@ func (p *Pipeline) ThreadContextLocated(a ThreadContextAnswer) {
 	p.walk.threads.answers = append(p.walk.threads.answers, a)
 }
 
+// KernelAnswer is what the kernel says of its code.
+type KernelAnswer struct {
+	// Symbols are nil if they could not be read.
+	Symbols *symbol.Kernel
+	BuildID string
+	// Modules tell one set of loaded modules from another. They and the symbols were read
+	// from From on.
+	Modules uint64
+	From    event.KTime
+}
+
 // KernelRequested reports, once, that the kernel's symbols are to be read again; that gets
 // one KernelLoaded.
 func (p *Pipeline) KernelRequested() bool {
 	wanted := p.kernel.wanted
 	p.kernel.wanted = false
+	p.kernel.reading = p.kernel.reading || wanted
 	return wanted
 }
 
-// KernelLoaded takes the kernel's symbols and build ID, which were read from a time on.
-func (p *Pipeline) KernelLoaded(k *symbol.Kernel, buildID string, from event.KTime) {
-	if k == nil && p.code.kernel != nil {
+// KernelLoaded takes what the kernel says of its code.
+func (p *Pipeline) KernelLoaded(a KernelAnswer) {
+	p.kernel.reading = false
+	if a.Symbols == nil && p.code.kernel != nil {
 		return // could not be read again
 	}
-	p.code.kernel, p.code.kernelBuildID = k, buildID
-	p.kernel.loaded(from)
+	p.code.kernel, p.code.kernelBuildID = a.Symbols, a.BuildID
+	p.kernel.modules = a.Modules
+	p.kernel.loaded(a.Symbols, a.From)
+}
+
+// ModulesRequested reports, once in a window, that the modules are to be looked at, of which
+// no record tells; that gets one ModulesFound.
+func (p *Pipeline) ModulesRequested() bool {
+	asked := p.askModules && p.code.kernel != nil && p.code.kernel.Symbols() > 0
+	p.askModules = false
+	return asked
+}
+
+// ModulesFound takes which modules there are.
+func (p *Pipeline) ModulesFound(modules uint64) {
+	p.kernel.doubt = p.kernel.doubt || !p.kernel.reading && modules != p.kernel.modules
 }

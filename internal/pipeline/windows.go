@@ -45,7 +45,7 @@ func (p *Pipeline) closeWindow(closed []*Window, end event.KTime) []*Window {
 	closed = p.handOut(closed)
 	p.window.EndAt(end)
 	p.look(end)
-	p.ending = p.window
+	p.ending, p.askModules = p.window, true
 	p.walk.window()
 	p.code.units.window()
 	p.window = newWindow(p.settings.Placement, p.code, p.jit, p.kernel, end, p.endOf(end))

@@ -305,6 +305,57 @@ func TestReplacedProgramsAreToldApart(t *testing.T) {
 	}
 }
 
+// A program without build ID that is written over while nothing runs it has its own names and
+// lines from then on, not those of what the file was before.
+func TestProgramsThatAreWrittenOverAreReadAgain(t *testing.T) {
+	roottest.InTime(t)
+	roottest.Need(t)
+	program := func(name string) string {
+		text := strings.ReplaceAll(burning, "burn", name) + "int main(void)\n{\n\t" + name + "();\n\t" + name + "();\n\t" + name + "();\n\treturn 0;\n}\n"
+		return compiled(t, name, text, "-g", "-Wl,--build-id=none")
+	}
+	path := filepath.Join(t.TempDir(), "program")
+	var written time.Time
+	all := profiledAsConfigured(t, 997, func() {
+		for _, name := range []string{"former", "latter"} {
+			content, err := os.ReadFile(program(name))
+			require.NoError(t, err)
+			written = time.Now()
+			require.NoError(t, os.WriteFile(path, content, 0o755))
+			for range 12 {
+				runs(t, path)
+			}
+			time.Sleep(asConfigured(997).ReporterInterval + time.Second)
+		}
+	})
+	right, wrong := map[string]int{}, map[string]int{}
+	eachSample(all, func(_ pcommon.Map, d pprofile.ProfilesDictionary, s pprofile.Sample) {
+		for _, l := range userFrames(d, s) {
+			if fileOf(d, l) != path {
+				continue
+			}
+			for _, line := range l.Lines().All() {
+				function := d.FunctionTable().At(int(line.FunctionIndex()))
+				if d.StringTable().At(int(function.FilenameStrindex())) == "" {
+					continue
+				}
+				name := strings.TrimSuffix(filepath.Base(d.StringTable().At(int(function.FilenameStrindex()))), ".c")
+				for _, k := range s.TimestampsUnixNano().All() {
+					if after := k > uint64(written.UnixNano()); (name == "former" && after) || (name == "latter" && !after) {
+						wrong[name]++
+					} else {
+						right[name]++
+					}
+				}
+			}
+		}
+	})
+	t.Log(right, wrong)
+	require.Greater(t, right["former"], 200)
+	require.Greater(t, right["latter"], 200)
+	require.Empty(t, wrong)
+}
+
 // Libraries that take each other's place are told apart, by when they were there.
 func TestLibrariesThatTakeTurns(t *testing.T) {
 	roottest.InTime(t)

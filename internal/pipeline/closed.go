@@ -61,7 +61,7 @@ func (w *window) close(n notes) *Window {
 		if m.InFile() {
 			b.file, b.asked = w.code.file(m.Mapping), w.code.asked(m.Mapping)
 			if b.file != nil {
-				b.index = w.code.index(w.code.id(m.Mapping), b.file)
+				b.index = w.code.index(w.code.content(m.Mapping), b.file)
 			}
 			b.units = w.units(firstMapped+profile.BinaryID(i), m.Mapping)
 		}
@@ -81,7 +81,7 @@ func (w *window) close(n notes) *Window {
 // units are what has been read of the debug information of a binary's frames.
 func (w *window) units(binary profile.BinaryID, m *event.Mapping) map[uint32]*symbol.Unit {
 	out := make(map[uint32]*symbol.Unit, len(w.met.units[binary]))
-	id := w.code.id(m)
+	id := w.code.content(m)
 	for n := range w.met.units[binary] {
 		if u := w.code.unit(id, n); u != nil {
 			out[n] = u

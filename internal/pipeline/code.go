@@ -104,6 +104,16 @@ func (c *code) id(m *event.Mapping) event.FileID {
 	return m.ID()
 }
 
+// content names what a file says: where only a record tells of it, the file that was found,
+// as another may be written over it.
+func (c *code) content(m *event.Mapping) event.FileID {
+	id := c.id(m)
+	if found, ok := c.contents[id.File]; ok && id.File.Recorded() {
+		return event.FileID{File: found}
+	}
+	return id
+}
+
 // inText reports whether an address is in the kernel's own code, as far as known.
 func (c *code) inText(address uint64) bool {
 	if c.kernel == nil {
@@ -132,7 +142,7 @@ func (c *code) want(id event.FileID, m *event.Mapping, by Holders) bool {
 	if _, ok := c.wanted[asked]; ok {
 		return true
 	}
-	_, ok := c.known.Get(part{id, whole})
+	_, ok := c.known.Get(part{c.content(m), whole})
 	_, isPlaced := c.tables.get(id)
 	if ok && isPlaced && !m.File.Recorded() {
 		return false
@@ -181,8 +191,12 @@ func (c *code) loaded(a FileAnswer) {
 		c.buildIDs[id.File] = buildID
 		id = event.FileID{BuildID: buildID}
 	}
-	if !c.known.Put(part{id, whole}, a.File) {
-		c.known.Put(part{id, whole}, a.File.Nameless()) // it alone exceeds the limit
+	content := id
+	if id.File.Recorded() {
+		content = event.FileID{File: a.Content}
+	}
+	if !c.known.Put(part{content, whole}, a.File) {
+		c.known.Put(part{content, whole}, a.File.Nameless()) // it alone exceeds the limit
 	}
 	// Tables that were dropped meanwhile are asked for again.
 	if _, ok := c.tables.get(id); !ok && !wasPlaced || a.Pieces != nil || a.ID.File.Recorded() {
@@ -211,9 +225,13 @@ func (c *code) isAbsent(m *event.Mapping) bool {
 	return ok
 }
 
-// file returns what is known of the file of a mapping, or nil.
+// file returns what is known of the file of a mapping, or nil: also as long as one is looked at
+// again that may have been changed.
 func (c *code) file(m *event.Mapping) *symbol.File {
-	f, _ := c.known.Get(part{c.id(m), whole})
+	if _, asked := c.wanted[m.ID()]; asked && m.File.Recorded() {
+		return nil
+	}
+	f, _ := c.known.Get(part{c.content(m), whole})
 	file, _ := f.(*symbol.File)
 	return file
 }
@@ -222,6 +240,6 @@ func (c *code) file(m *event.Mapping) *symbol.File {
 // its way.
 func (c *code) asked(m *event.Mapping) bool {
 	_, named := c.wanted[requestID(c.id(m), m)]
-	_, indexed := c.units.wanted[part{c.id(m), index}]
+	_, indexed := c.units.wanted[part{c.content(m), index}]
 	return named || indexed
 }

@@ -57,9 +57,17 @@ func TestAFileThatIsChangedInPlaceIsReadAgain(t *testing.T) {
 	c.loaded(FileAnswer{ID: m.ID(), Content: before, File: one})
 	require.Same(t, one, c.file(m))
 
+	x, u := &symbol.Index{}, &symbol.Unit{}
+	c.unitsRead(UnitAnswer{ID: c.content(m), Index: x})
+	c.unitsRead(UnitAnswer{ID: c.content(m), Numbers: []uint32{5}, Units: []*symbol.Unit{u}})
+
 	require.Equal(t, before, ask().Known)
+	require.Nil(t, c.file(m), "it may be another by now")
+	require.True(t, c.asked(m))
 	c.loaded(FileAnswer{ID: m.ID(), Content: before}) // it is the same
 	require.Same(t, one, c.file(m))
+	require.Same(t, x, c.index(c.content(m), one))
+	require.Same(t, u, c.unit(c.content(m), 5))
 	require.False(t, c.isAbsent(m))
 	c.tables.sweep(true)
 	require.Zero(t, ask().Known, "its table is to be made again")
@@ -67,6 +75,8 @@ func TestAFileThatIsChangedInPlaceIsReadAgain(t *testing.T) {
 	ask()
 	c.loaded(FileAnswer{ID: m.ID(), Content: after, File: two})
 	require.Same(t, two, c.file(m))
+	require.Nil(t, c.index(c.content(m), two), "lines are read again, too")
+	require.Nil(t, c.unit(c.content(m), 5))
 	require.Equal(t, after, ask().Known)
 	c.loaded(FileAnswer{ID: m.ID()}) // it cannot be reached any more
 	require.Same(t, two, c.file(m))

@@ -56,7 +56,7 @@ func (w *window) look() {
 		if !ok || file.Index() == nil && !w.code.inline {
 			continue
 		}
-		x := w.code.index(w.code.id(m.Mapping), file)
+		x := w.code.index(w.code.content(m.Mapping), file)
 		if x == nil {
 			kept = append(kept, f)
 			if w.met.units[f.Binary] == nil { // once in a window

@@ -90,7 +90,7 @@ func (c *code) index(id event.FileID, file *symbol.File) *symbol.Index {
 
 // wantIndex asks for an index unless it is on its way.
 func (c *code) wantIndex(m *mapped) {
-	key := part{c.id(m.Mapping), index}
+	key := part{c.content(m.Mapping), index}
 	if _, ok := c.units.wanted[key]; ok || len(c.units.wanted) >= maxUnitsWanted {
 		return
 	}
@@ -109,7 +109,7 @@ func (c *code) unitRequest(id event.FileID, m *mapped) UnitRequest {
 
 // wantUnit asks for a unit unless it is known or on its way.
 func (c *code) wantUnit(m *mapped, x *symbol.Index, n uint32) {
-	id := c.id(m.Mapping)
+	id := c.content(m.Mapping)
 	key := part{id, int64(n)}
 	if _, ok := c.units.wanted[key]; ok || len(c.units.wanted) >= maxUnitsWanted {
 		return

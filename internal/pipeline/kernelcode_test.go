@@ -336,6 +336,21 @@ func TestLostRecordsOfKernelCodeAreMadeUpFor(t *testing.T) {
 	require.True(t, p.KernelRequested(), "for what was lost meanwhile")
 }
 
+// What was dropped before the symbols were read again had its name until then.
+func TestKernelCodeThatWentBeforeSymbolsWereReadHadItsName(t *testing.T) {
+	const at = 0xffffffffc0001000
+	p := newPipeline()
+	p.KernelLoaded(KernelAnswer{Symbols: kernelSymbols(t, "")})
+	p.Batch(&event.Batch{Kernel: []event.KernelCode{bpfCode(1100*ms, at, "bpf_prog_1_a", false)}})
+	p.Complete(3100 * ms)
+	p.Batch(&event.Batch{Kernel: []event.KernelCode{bpfCode(3400*ms, at, "bpf_prog_1_a", true)}})
+	p.Complete(3500 * ms)
+	p.KernelLoaded(KernelAnswer{Symbols: kernelSymbols(t, ""), From: 3450 * ms})
+	p.Batch(batch(sampleIn(3600*ms, at+8), sampleIn(4100*ms, at+8)))
+	require.Equal(t, map[event.KTime]string{3600 * ms: "[bpf] bpf_prog_1_a", 4100 * ms: "[kernel.kallsyms]"},
+		kernelNames(t, p.Flush(4200*ms)))
+}
+
 // A program that was dropped while the symbols were being read does not come back with them.
 func TestKernelCodeThatGoesWhileSymbolsAreReadIsGone(t *testing.T) {
 	const at = 0xffffffffc0001000
@@ -372,6 +387,7 @@ func TestOtherModulesHaveTheSymbolsReadAgain(t *testing.T) {
 	p.ModulesFound(2)
 	p.Complete(3200 * ms)
 	require.True(t, p.KernelRequested())
+	p.ModulesFound(2) // the symbols that are being read have them
 	p.KernelLoaded(KernelAnswer{Symbols: kernelSymbols(t, ""), Modules: 2})
 	p.Complete(70_000 * ms)
 	require.True(t, p.ModulesRequested())

@@ -110,7 +110,7 @@ func TestRuntimesThatWriteNamesDown(t *testing.T) {
 	roottest.InTime(t)
 	roottest.Need(t)
 	runtimes := []writing{
-		{"Node", "burn.js", inJavaScript, []string{"node", "--perf-basic-prof", "--no-turbo-inlining", "burn.js"}, "v8js", "inner", "outer"},
+		{"Node", "burn.js", inJavaScript, []string{"node", "--perf-basic-prof", "--interpreted-frames-native-stack", "--no-turbo-inlining", "burn.js"}, "v8js", "inner", "outer"},
 		{"Python", "burn.py", inPython, []string{python312(), "-X", "perf", "burn.py"}, "cpython", "py::inner:", "py::outer:"},
 		{"Java", "Burn.java", inJava, []string{"java", "-XX:+PreserveFramePointer", "-XX:-Inline", "Burn.java"}, "jvm",
 			"int Burn.inner(int)", ""}, // it writes the list once, and what it compiles later is not in it

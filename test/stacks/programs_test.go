@@ -162,6 +162,8 @@ func (b *builder) assembly() (out []program) {
 	}{
 		{"described", "with call frame information", false},
 		{"framed", "without, with a frame pointer", false},
+		{"returning", "without, that returns behind the call", false},
+		{"returning_misleading", "without, that returns behind the call, with a misleading frame pointer", false},
 		{"undescribed", "without", true},
 		{"misleading", "without, with a misleading frame pointer", true},
 	} {

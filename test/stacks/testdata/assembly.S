@@ -22,20 +22,29 @@ described:
 	.cfi_endproc
 	.size	described, . - described
 
-/* One that is not. */
+/* One that is not, which returns right behind the call. */
+	.globl	returning
+	.type	returning, @function
+returning:
+	sub	$56, %rsp
+	call	burn
+	add	$56, %rsp
+	ret
+	.size	returning, . - returning
+
+/* One that is not, and does something else first. */
 	.globl	undescribed
 	.type	undescribed, @function
 undescribed:
 	sub	$56, %rsp
 	call	burn
+	nop
 	add	$56, %rsp
 	ret
 	.size	undescribed, . - undescribed
 
-/* One that is not, and what looks like a frame behind its frame pointer. */
-	.globl	misleading
-	.type	misleading, @function
-misleading:
+/* Those, and what looks like a frame behind their frame pointer. */
+	.macro	mislead
 	push	%rbp
 	sub	$48, %rsp
 	lea	16(%rsp), %rbp
@@ -45,6 +54,22 @@ misleading:
 	mov	%rax, 24(%rsp)
 	mov	%rax, 32(%rsp)
 	call	burn
+	.endm
+
+	.globl	returning_misleading
+	.type	returning_misleading, @function
+returning_misleading:
+	mislead
+	add	$48, %rsp
+	pop	%rbp
+	ret
+	.size	returning_misleading, . - returning_misleading
+
+	.globl	misleading
+	.type	misleading, @function
+misleading:
+	mislead
+	nop
 	add	$48, %rsp
 	pop	%rbp
 	ret

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-void described(void), undescribed(void), misleading(void), framed(void);
+void described(void), returning(void), undescribed(void), returning_misleading(void), misleading(void), framed(void);
 
 __attribute__((noinline)) void burn(void)
 {
@@ -23,6 +23,10 @@ static __attribute__((noinline)) void call(const char *name)
 {
 	if (!strcmp(name, "described"))
 		described();
+	else if (!strcmp(name, "returning"))
+		returning();
+	else if (!strcmp(name, "returning_misleading"))
+		returning_misleading();
 	else if (!strcmp(name, "undescribed"))
 		undescribed();
 	else if (!strcmp(name, "misleading"))

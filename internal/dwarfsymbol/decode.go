@@ -160,7 +160,10 @@ func (b *builder) scope(c *cursor, a *abbrev, in, depth int32) (int32, error) {
 	}
 	if inlined {
 		s.parent = in
-		s.file, s.line = b.file(e.callFile.n), uint32(min(e.callLine.n, math.MaxInt32))
+		s.line = uint32(min(e.callLine.n, math.MaxInt32))
+		if s.file, err = b.file(e.callFile.n); err != nil {
+			return -1, err
+		}
 	}
 	b.scopes = append(b.scopes, s)
 	return n, nil

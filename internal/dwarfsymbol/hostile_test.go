@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"testing"
 	"time"
 
@@ -47,6 +48,15 @@ func entry1(code byte, low uint64, size uint32, refs ...uint32) []byte {
 
 // first is the offset of the first entry behind that of the unit.
 const first = 11 + 13
+
+// allocated is how many bytes are reserved while f runs.
+func allocated(f func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
 
 func read(t *testing.T, p parts) (*Unit, error) {
 	t.Helper()

@@ -4,11 +4,9 @@
 package dwarfsymbol
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
 	"math"
-	"path"
 	"slices"
 )
 
@@ -23,21 +21,6 @@ type row struct {
 	addr uint64
 	file uint32 // in the text
 	line uint32
-}
-
-// files are the names of a line program's files by number. Most are never asked for.
-type files struct {
-	directory   []byte // of the compilation
-	directories [][]byte
-	names       []fileName
-	// first is the number of the first one.
-	first uint64
-	known map[uint64]uint32
-}
-
-type fileName struct {
-	name      []byte
-	directory uint64
 }
 
 // lineProgram is the header of a line program (DWARF 5, 6.2.4).
@@ -58,7 +41,7 @@ func (b *builder) readLines() error {
 	if err != nil {
 		return err
 	}
-	b.files = files{directory: bytes.Clone(dir), known: map[uint64]uint32{}}
+	b.files = files{directory: string(dir[:min(len(dir), maxText)]), known: map[uint64]uint32{}}
 	s := u.debug.line
 	if s == nil || !u.line.there() {
 		return nil
@@ -109,115 +92,13 @@ func (b *builder) lineHeader(c cursor, word int) (p lineProgram, err error) {
 	if c.short || p.lineRange == 0 || p.opcodeBase == 0 {
 		return p, fmt.Errorf("%w: header of a line program", ErrDamaged)
 	}
+	own := *b.unit
+	own.word = word
+	b.files.unit = &own
 	if p.version >= 5 {
-		return p, b.fileTables(&c, word)
+		return p, b.files.read(&c)
 	}
-	return p, b.oldFileTables(&c)
-}
-
-// oldFileTables reads the directories and files of DWARF 2 to 4 (DWARF 4, 6.2.4).
-func (b *builder) oldFileTables(c *cursor) error {
-	f := &b.files
-	f.first = 1
-	f.directories = [][]byte{f.directory}
-	for d := c.text(); len(d) > 0; d = c.text() {
-		f.directories = append(f.directories, d)
-	}
-	for n := c.text(); len(n) > 0; n = c.text() {
-		f.names = append(f.names, fileName{n, c.uleb()})
-		c.uleb() // time
-		c.uleb() // size
-	}
-	if c.short {
-		return fmt.Errorf("%w: files of a line program", ErrDamaged)
-	}
-	return nil
-}
-
-// fileTables reads them as DWARF 5 has them.
-func (b *builder) fileTables(c *cursor, word int) error {
-	f := &b.files
-	directories, err := b.fileTable(c, word)
-	if err != nil {
-		return err
-	}
-	for _, d := range directories {
-		f.directories = append(f.directories, d.name)
-	}
-	f.names, err = b.fileTable(c, word)
-	return err
-}
-
-func (b *builder) fileTable(c *cursor, word int) ([]fileName, error) {
-	const contentPath, contentDirectory = 1, 2
-	formats := make([]attr, c.u8())
-	for i := range formats {
-		formats[i] = attr{name: c.uleb(), form: c.uleb()}
-	}
-	n := c.uleb()
-	if c.short || n > uint64(len(c.b)) || n > 0 && len(formats) == 0 { // each takes a byte at least
-		return nil, fmt.Errorf("%w: %d files in %d bytes", ErrDamaged, n, len(c.b))
-	}
-	// Offsets have the size that the line program says, not that of the unit.
-	u := *b.unit
-	u.word = word
-	out := make([]fileName, 0, min(n, 4096))
-	for range n {
-		var file fileName
-		for _, f := range formats {
-			v, err := u.value(c, f)
-			if err != nil {
-				return nil, err
-			}
-			switch f.name {
-			case contentPath:
-				name, err := u.text(v)
-				if err != nil {
-					return nil, err
-				}
-				if file.name = name; v.form != formString {
-					file.name = bytes.Clone(name)
-				}
-			case contentDirectory:
-				file.directory = v.n
-			}
-		}
-		if c.short {
-			return nil, fmt.Errorf("%w: files of a line program", ErrDamaged)
-		}
-		out = append(out, file)
-	}
-	return out, nil
-}
-
-// file returns where in the text the path of a file is.
-func (b *builder) file(n uint64) uint32 {
-	f := &b.files
-	if at, ok := f.known[n]; ok {
-		return at
-	}
-	if n < f.first || n-f.first >= uint64(len(f.names)) {
-		return 0
-	}
-	name := f.names[n-f.first]
-	p := string(name.name)
-	if !path.IsAbs(p) && name.directory < uint64(len(f.directories)) {
-		p = join(string(f.directories[name.directory]), p)
-	}
-	if !path.IsAbs(p) && name.directory != 0 { // 0 is the directory of the compilation
-		p = join(string(f.directory), p)
-	}
-	at := b.text.add([]byte(p))
-	f.known[n] = at
-	return at
-}
-
-// join leaves the path as it is: what is before a .. may be a link.
-func join(dir, name string) string {
-	if dir == "" {
-		return name
-	}
-	return dir + "/" + name
+	return p, b.files.readOld(&c)
 }
 
 // Opcodes (DWARF 5, 7.22).
@@ -283,7 +164,11 @@ func (b *builder) run(p lineProgram) error {
 		}
 		r := row{addr: m.addr}
 		if !end && m.line >= 0 && m.line <= math.MaxInt32 {
-			r.line, r.file = uint32(m.line), b.file(m.file)
+			var err error
+			if r.file, err = b.file(m.file); err != nil {
+				return err
+			}
+			r.line = uint32(m.line)
 		}
 		b.rows = append(b.rows, r)
 		if end {

@@ -3,13 +3,21 @@
 
 package dwarfsymbol
 
-import "fmt"
+import (
+	"fmt"
+	"unsafe"
+)
 
 const (
 	// maxAbbrevs bounds the bytes of one table. That of a large C++ unit has 20 KiB.
 	maxAbbrevs = 4 << 20
-	// maxTables bounds the tables that are kept at a time.
-	maxTables = 64
+	// maxAttrs bounds the attributes of an abbreviation, of which compilers use 15. Some take
+	// no byte of an entry, and all the time to look at.
+	maxAttrs = 256
+	// maxTables bounds the tables that are kept at a time, and maxKept their memory. That of
+	// a large C++ unit has 200 KiB.
+	maxTables = 1024
+	maxKept   = 32 << 20
 )
 
 // abbrev says how a kind of entries looks (DWARF 5, 7.5.3).
@@ -30,6 +38,7 @@ type attr struct {
 type abbrevs struct {
 	dense  []abbrev // code 1 is the first
 	sparse map[uint64]abbrev
+	size   int // in memory
 }
 
 func (t *abbrevs) get(code uint64) (*abbrev, bool) {
@@ -54,12 +63,12 @@ func (d *Debug) table(s *section, off uint64, word, addr int) (abbrevs, error) {
 		if err := d.spend(len(b)); err != nil {
 			return abbrevs{}, err
 		}
-		t, ended := parseAbbrevs(b, word, addr)
+		t, ended, err := parseAbbrevs(b, word, addr)
+		if err != nil {
+			return abbrevs{}, fmt.Errorf("abbreviations at %d: %w", off, err)
+		}
 		if ended {
-			if len(d.abbrevs) >= maxTables {
-				clear(d.abbrevs)
-			}
-			d.abbrevs[key] = t
+			d.keep(key, t)
 			return t, nil
 		}
 		if uint64(len(b)) < n {
@@ -68,38 +77,66 @@ func (d *Debug) table(s *section, off uint64, word, addr int) (abbrevs, error) {
 	}
 }
 
+// keep keeps a table for other units. Those that are known have theirs, too.
+func (d *Debug) keep(key uint64, t abbrevs) {
+	if len(d.abbrevs) >= maxTables || d.kept+t.size > maxKept {
+		clear(d.abbrevs)
+		clear(d.units)
+		d.kept = 0
+	}
+	d.abbrevs[key] = t
+	d.kept += t.size
+}
+
 // parseAbbrevs reads the table that b begins with, if it ends there.
-func parseAbbrevs(b []byte, word, addr int) (t abbrevs, ended bool) {
+func parseAbbrevs(b []byte, word, addr int) (t abbrevs, ended bool, err error) {
 	c := cursor{b: b}
 	for !c.short {
 		code := c.uleb()
 		if code == 0 {
-			return t, !c.short
+			return t, !c.short, nil
 		}
-		a := abbrev{tag: c.uleb(), children: c.u8() != 0}
-		for {
-			at := attr{name: c.uleb(), form: c.uleb()}
-			if at.form == formImplicitConst {
-				at.implicit = c.sleb()
-			}
-			if at.name == 0 && at.form == 0 || c.short {
-				break
-			}
-			a.attrs = append(a.attrs, at)
-			if size := fixedSize(at.form, word, addr); size < 0 || a.fixed < 0 {
-				a.fixed = -1
-			} else {
-				a.fixed += size
-			}
+		a, err := parseAbbrev(&c, word, addr)
+		if err != nil {
+			return t, false, err
 		}
-		switch {
-		case code == uint64(len(t.dense))+1:
-			t.dense = append(t.dense, a)
-		case t.sparse == nil:
-			t.sparse = map[uint64]abbrev{code: a}
-		default:
-			t.sparse[code] = a
+		if t.add(code, a); t.size > maxKept {
+			return t, false, fmt.Errorf("%w: they take more than %d bytes", ErrTooLarge, maxKept)
 		}
 	}
-	return t, false
+	return t, false, nil
+}
+
+func parseAbbrev(c *cursor, word, addr int) (abbrev, error) {
+	a := abbrev{tag: c.uleb(), children: c.u8() != 0}
+	for {
+		at := attr{name: c.uleb(), form: c.uleb()}
+		if at.form == formImplicitConst {
+			at.implicit = c.sleb()
+		}
+		if at.name == 0 && at.form == 0 || c.short {
+			return a, nil
+		}
+		if len(a.attrs) == maxAttrs {
+			return a, fmt.Errorf("%w: one has more than %d attributes", ErrTooLarge, maxAttrs)
+		}
+		a.attrs = append(a.attrs, at)
+		if size := fixedSize(at.form, word, addr); size < 0 || a.fixed < 0 {
+			a.fixed = -1
+		} else {
+			a.fixed += size
+		}
+	}
+}
+
+func (t *abbrevs) add(code uint64, a abbrev) {
+	switch {
+	case code == uint64(len(t.dense))+1:
+		t.dense = append(t.dense, a)
+	case t.sparse == nil:
+		t.sparse = map[uint64]abbrev{code: a}
+	default:
+		t.sparse[code] = a
+	}
+	t.size += int(unsafe.Sizeof(a)) + cap(a.attrs)*int(unsafe.Sizeof(attr{}))
 }

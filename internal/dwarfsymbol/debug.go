@@ -50,9 +50,13 @@ type Debug struct {
 	// code are the addresses that the file has instructions at.
 	code     []extent
 	unpacked uint64
-	// left is how much more may be read of tables that units refer to, in bytes.
-	left    uint64
+	// left is how much more may be read: bytes of tables that units refer to, and entries
+	// with their attributes.
+	left uint64
+	// lost is why the file cannot be read any more.
+	lost    error
 	abbrevs map[uint64]abbrevs
+	kept    int              // bytes of abbrevs
 	units   map[uint64]*unit // by their offset
 	index   *Index
 	// alt is the supplementary file (dwz), pack the DWARF package, if they were opened.
@@ -134,17 +138,21 @@ func (d *Debug) section(name string, s elffile.Section) (*section, error) {
 }
 
 // budget begins a piece of work. Units may refer to the same tables, so what is read of
-// them is bounded: by some times their size, which no compiler comes near.
+// them is bounded: by some times their size, which no compiler comes near. So are the
+// attributes of entries, as some take no bytes; compilers write one per two bytes.
 func (d *Debug) budget() {
-	const least, times, most = 16 << 20, 8, 512 << 20
+	const least, times, perByte, most = 16 << 20, 8, 2, 512 << 20
 	d.looked = 0
 	size := uint64(0)
 	for _, s := range []*section{d.abbrev, d.ranges, d.rnglists} {
 		if s != nil {
-			size += s.size
+			size += times * min(s.size, most)
 		}
 	}
-	d.left = min(least+times*min(size, most), most)
+	if d.info != nil {
+		size += perByte * min(d.info.size, most)
+	}
+	d.left = min(least+size, most)
 	for _, other := range []*Debug{d.alt, d.pack} {
 		if other != nil {
 			other.budget()
@@ -152,13 +160,21 @@ func (d *Debug) budget() {
 	}
 }
 
-// spend takes n bytes of the budget.
+// askEvery is how much of the budget is spent between two looks at the file.
+const askEvery = 1 << 20
+
+// spend takes n of the budget. Now and then it looks whether the file can still be read:
+// its reader may have been told to stop, which work in memory would not notice.
 func (d *Debug) spend(n int) error {
 	if uint64(n) > d.left {
-		return fmt.Errorf("%w: tables are referred to more than is usual", ErrTooLarge)
+		return fmt.Errorf("%w: more is read of tables and entries than is usual", ErrTooLarge)
 	}
+	before := d.left
 	d.left -= uint64(n)
-	return nil
+	if before/askEvery != d.left/askEvery && d.lost == nil {
+		d.lost = d.img.Fill("ELF header", make([]byte, 1), 0)
+	}
+	return d.lost
 }
 
 // executable returns the addresses of code.

@@ -24,6 +24,9 @@ type entry struct {
 
 // entry reads the attributes of an entry.
 func (u *unit) entry(c *cursor, a *abbrev) (e entry, err error) {
+	if err := u.debug.spend(1 + len(a.attrs)); err != nil {
+		return e, err
+	}
 	for _, at := range a.attrs {
 		v, err := u.value(c, at)
 		if err != nil {
@@ -57,7 +60,10 @@ func (u *unit) entry(c *cursor, a *abbrev) (e entry, err error) {
 func (u *unit) skip(c *cursor, a *abbrev) error {
 	if a.fixed >= 0 {
 		c.take(uint64(a.fixed))
-		return nil
+		return u.debug.spend(1)
+	}
+	if err := u.debug.spend(1 + len(a.attrs)); err != nil {
+		return err
 	}
 	for _, at := range a.attrs {
 		if at.form == formString {

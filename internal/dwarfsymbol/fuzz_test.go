@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/elffile"
 )
 
 // parts are sections as they are in a file, uncompressed.
@@ -21,7 +23,11 @@ var partNames = [9]string{"info", "abbrev", "str", "line_str", "str_offsets", "a
 
 // debug makes debug information of parts, about code at any address.
 func (p parts) debug() *Debug {
-	d := &Debug{open: func(Other) (io.ReaderAt, int64) { return nil, 0 }, abbrevs: map[uint64]abbrevs{}, units: map[uint64]*unit{},
+	img, err := elffile.Open(bytes.NewReader(bareELF()), 64)
+	if err != nil {
+		panic(err)
+	}
+	d := &Debug{img: img, open: func(Other) (io.ReaderAt, int64) { return nil, 0 }, abbrevs: map[uint64]abbrevs{}, units: map[uint64]*unit{},
 		code: []extent{{0x1000, 1 << 40}}, packOpened: true, altErr: ErrElsewhere}
 	for i, target := range []**section{&d.info, &d.abbrev, &d.str, &d.lineStr, &d.strOffsets, &d.addr, &d.ranges, &d.rnglists, &d.line} {
 		if i < 2 || len(p[i]) > 0 {
@@ -30,6 +36,14 @@ func (p parts) debug() *Debug {
 	}
 	d.budget()
 	return d
+}
+
+// bareELF is an ELF file of a header, which says that there is nothing else.
+func bareELF() []byte {
+	head := make([]byte, 64)
+	copy(head, elf.ELFMAG)
+	head[elf.EI_CLASS], head[elf.EI_DATA] = byte(elf.ELFCLASS64), byte(elf.ELFDATA2LSB)
+	return head
 }
 
 // compiled is the debug information of a program.

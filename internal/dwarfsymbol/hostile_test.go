@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"runtime"
 	"testing"
@@ -14,6 +15,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/elffile"
 )
 
 // Abbreviations of the units below: a unit with one range, a function that refers to
@@ -151,4 +154,144 @@ func TestNamesThatOverlap(t *testing.T) {
 	}
 	_, err = read(t, p)
 	assert.ErrorIs(t, err, ErrTooLarge)
+}
+
+// wide is an abbreviation with many attributes that take no bytes, and an empty text.
+func wide(code, tag byte, attrs int) []byte {
+	b := append([]byte{code, tag, 0}, bytes.Repeat([]byte{atCallLine, formFlagPresent}, attrs-1)...)
+	return append(b, atName, formString, 0, 0)
+}
+
+// TestAttributesOfAnAbbreviation are bounded, and those that are refused are told of.
+func TestAttributesOfAnAbbreviation(t *testing.T) {
+	for attrs, want := range map[int]error{maxAttrs: nil, maxAttrs + 1: ErrTooLarge, maxAbbrevs / 4: ErrTooLarge} {
+		p := tiny([]byte("\x0aname\x00"))
+		p[1] = append(append(p[1][:len(p[1])-1:len(p[1])-1], wide(10, tagSubprogram, attrs)...), 0)
+		d := p.debug()
+		x, err := d.Index()
+		require.NoError(t, err)
+		_, err = d.Unit(x, 0)
+		require.ErrorIs(t, err, want, attrs)
+		if want != nil {
+			assert.Equal(t, 1, x.Damaged, attrs)
+			assert.ErrorContains(t, err, "abbreviations at 0", attrs)
+		}
+	}
+}
+
+// TestAttributesWithoutBytes: a unit has more of them than bytes, which costs its functions.
+func TestAttributesWithoutBytes(t *testing.T) {
+	for _, tag := range []byte{tagSubprogram, 0x34} {
+		p := tiny(bytes.Repeat([]byte{10, 0}, 1<<17))
+		p[1] = append(append(p[1][:len(p[1])-1:len(p[1])-1], wide(10, tag, maxAttrs)...), 0)
+		_, err := read(t, p)
+		assert.ErrorIs(t, err, ErrTooLarge, tag)
+		p = tiny(bytes.Repeat([]byte{10, 0}, 1<<15))
+		p[1] = append(append(p[1][:len(p[1])-1:len(p[1])-1], wide(10, tag, maxAttrs)...), 0)
+		_, err = read(t, p)
+		assert.NoError(t, err, tag)
+	}
+}
+
+// TestAttributesOfManyUnits, which have them in their first entries.
+func TestAttributesOfManyUnits(t *testing.T) {
+	const units = 200_000
+	le := binary.LittleEndian
+	unit := append(le.AppendUint32(le.AppendUint16(le.AppendUint32(nil, 9), 4), 0), addressSize, 1, 0)
+	x, err := parts{bytes.Repeat(unit, units), append(wide(1, tagCompileUnit, maxAttrs), 0)}.debug().Index()
+	require.NoError(t, err)
+	assert.Equal(t, units, x.Units())
+	assert.Greater(t, x.Damaged, units/2)
+}
+
+// manyTables are units that have a table each, which all have many attributes.
+func manyTables(units int) (p parts) {
+	table := wide(1, tagCompileUnit, 2)
+	for code := range byte(100) {
+		table = append(table, wide(code+2, tagSubprogram, maxAttrs)...)
+	}
+	table = append(table, 0)
+	le := binary.LittleEndian
+	for i := range units {
+		p[0] = le.AppendUint16(le.AppendUint32(p[0], 9), 4)
+		p[0] = append(le.AppendUint32(p[0], uint32(i*len(table))), addressSize, 1, 0)
+	}
+	p[1] = bytes.Repeat(table, units)
+	return p
+}
+
+// TestMemoryOfTables: those that are kept for other units, and for units that are kept.
+func TestMemoryOfTables(t *testing.T) {
+	const units = 300 // of 600 KiB each
+	d := manyTables(units).debug()
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	x, err := d.Index()
+	require.NoError(t, err)
+	require.Equal(t, units, x.Units())
+	assert.Zero(t, x.Damaged)
+	d.index = x
+	for _, off := range x.offsets {
+		d.budget()
+		_, err := d.unitAround(off)
+		require.NoError(t, err)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	assert.Less(t, after.HeapAlloc, before.HeapAlloc+2*maxKept)
+	assert.NotEmpty(t, d.abbrevs)
+
+	_, err = d.table(d.abbrev, 0, 4, addressSize)
+	require.NoError(t, err)
+	kept := d.kept
+	_, err = d.table(d.abbrev, 0, 4, addressSize)
+	require.NoError(t, err)
+	assert.Equal(t, kept, d.kept, "it is there already")
+}
+
+// TestOneLargeTable takes more memory than all may.
+func TestOneLargeTable(t *testing.T) {
+	p := manyTables(1)
+	p[1] = append(bytes.Repeat(p[1][:len(p[1])-1], 80), 0)
+	require.Less(t, len(p[1]), maxAbbrevs)
+	x, err := p.debug().Index()
+	require.NoError(t, err)
+	assert.Equal(t, 1, x.Damaged)
+}
+
+// stopping is a file that cannot be read any more once it has an error.
+type stopping struct {
+	io.ReaderAt
+	err error
+}
+
+func (s *stopping) ReadAt(p []byte, off int64) (int, error) {
+	if s.err != nil {
+		return 0, s.err
+	}
+	return s.ReaderAt.ReadAt(p, off)
+}
+
+// TestWorkInMemoryStops when the file cannot be read any more.
+func TestWorkInMemoryStops(t *testing.T) {
+	p := tiny(bytes.Repeat([]byte{10}, 2<<20)) // entries of a byte
+	p[1] = append(append(p[1][:len(p[1])-1:len(p[1])-1], 10, 0x34, 0, atCallLine, formFlagPresent, 0, 0), 0)
+	file := &stopping{ReaderAt: bytes.NewReader(bareELF())}
+	img, err := elffile.Open(file, 64)
+	require.NoError(t, err)
+	d := p.debug()
+	d.img = img
+	x, err := d.Index()
+	require.NoError(t, err)
+	_, err = d.Unit(x, 0)
+	require.NoError(t, err)
+	file.err = io.ErrClosedPipe
+	_, err = d.Unit(x, 0)
+	require.ErrorIs(t, err, io.ErrClosedPipe)
+
+	d = manyTables(100).debug()
+	d.img = img
+	_, err = d.Index()
+	require.ErrorIs(t, err, io.ErrClosedPipe)
 }

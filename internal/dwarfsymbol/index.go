@@ -54,6 +54,9 @@ func (d *Debug) Index() (*Index, error) {
 				}
 			})
 		}
+		if d.lost != nil {
+			return nil, d.lost
+		}
 		if err != nil {
 			x.Damaged++
 		}

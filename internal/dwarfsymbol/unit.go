@@ -102,6 +102,9 @@ func (u *unit) readRoot() error {
 	if a.tag != tagCompileUnit && a.tag != tagPartialUnit && a.tag != tagSkeletonUnit {
 		return fmt.Errorf("%w: unit at %d begins with tag %#x", ErrDamaged, u.offset, a.tag)
 	}
+	if err := u.debug.spend(1 + len(a.attrs)); err != nil {
+		return err
+	}
 	for _, at := range a.attrs {
 		v, err := u.value(&c, at)
 		if err != nil {

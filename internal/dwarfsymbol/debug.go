@@ -47,7 +47,7 @@ type Debug struct {
 	sections
 	img  *elffile.File
 	open Opener
-	// code are the addresses that the file has instructions at.
+	// code are the addresses that the file has instructions at, ascending.
 	code     []extent
 	unpacked uint64
 	// left is how much more may be read: bytes of tables that units refer to, and entries
@@ -73,8 +73,6 @@ type sections struct {
 	info, abbrev, str, lineStr, strOffsets, addr, ranges, rnglists, line *section
 }
 
-type extent struct{ start, end uint64 }
-
 // Open looks for debug information in an ELF file with the given sections. What of it
 // is elsewhere is opened when it is needed; open may be nil.
 func Open(img *elffile.File, all []elffile.Section, open Opener) (*Debug, error) {
@@ -85,7 +83,7 @@ func Open(img *elffile.File, all []elffile.Section, open Opener) (*Debug, error)
 	if d.info == nil || d.abbrev == nil {
 		return nil, ErrNone
 	}
-	d.code = executable(img)
+	d.code = executable(img.Segments, all)
 	return d, nil
 }
 
@@ -175,28 +173,4 @@ func (d *Debug) spend(n int) error {
 		d.lost = d.img.Fill("ELF header", make([]byte, 1), 0)
 	}
 	return d.lost
-}
-
-// executable returns the addresses of code.
-func executable(img *elffile.File) (out []extent) {
-	for _, s := range img.Segments {
-		if s.Executable() && s.Addr+s.Memsz > s.Addr {
-			out = append(out, extent{s.Addr, s.Addr + s.Memsz})
-		}
-	}
-	return out
-}
-
-// keeps says whether a range of addresses is code of the file. What the linker left
-// out is still described, at addresses such as 0.
-func (d *Debug) keeps(e extent) bool {
-	if e.start >= e.end {
-		return false
-	}
-	for _, c := range d.code {
-		if e.start >= c.start && e.end <= c.end {
-			return true
-		}
-	}
-	return false
 }

@@ -45,7 +45,7 @@ func (u *unit) oldRanges(off uint64, yield func(extent)) error {
 	if s == nil {
 		return fmt.Errorf("%w: ranges in a section that is not there", ErrDamaged)
 	}
-	base := u.base
+	base, removed := u.base, false
 	for range maxRanges {
 		b, err := s.view(off, 16)
 		if err != nil {
@@ -61,8 +61,8 @@ func (u *unit) oldRanges(off uint64, yield func(extent)) error {
 		case start == 0 && end == 0:
 			return nil
 		case start == math.MaxUint64:
-			base = end
-		default:
+			base, removed = end, end != 0 && tombstone(end) // LLVM goes back to addresses from 0 on
+		case !removed:
 			yield(extent{base + start, base + end})
 		}
 	}
@@ -95,7 +95,7 @@ func (u *unit) rangeList(v value, yield func(extent)) error {
 		}
 		off = u.rnglistsBase + at
 	}
-	base := u.base
+	base, removed := u.base, false
 	for range maxRanges {
 		b, err := s.rest(off, 32)
 		if err != nil {
@@ -117,6 +117,11 @@ func (u *unit) rangeList(v value, yield func(extent)) error {
 		case rleEnd:
 			return nil
 		case rleBase, rleBaseIndexed:
+			removed = tombstone(base)
+		case rleOffsets:
+			if !removed {
+				yield(e)
+			}
 		default:
 			yield(e)
 		}

@@ -90,6 +90,23 @@ func (t *Table) cut(first, n int) *Table {
 	return &c
 }
 
+// length returns the size of the pc table that b begins with and its largest value. Other than
+// measure it takes any.
+func length(b []byte) (n int, largest int32) {
+	value := int32(-1)
+	largest = value
+	for first := true; ; first = false {
+		d, m := varint(b[n:])
+		if n += m; d == 0 && !first {
+			return n, largest
+		}
+		value += unzigzag(d)
+		largest = max(largest, value)
+		_, m = varint(b[n:])
+		n += m
+	}
+}
+
 // encode writes the functions of t as a version of the format does, the inline
 // trees behind.
 func encode(t *Table, magic uint32) program {
@@ -110,7 +127,7 @@ func encode(t *Table, magic uint32) program {
 		if off == 0 {
 			return 0, -1
 		}
-		n, largest, _ := measure(t.pcs[off:])
+		n, largest := length(t.pcs[off:])
 		pcs = append(pcs, t.pcs[off:int(off)+n]...)
 		return uint32(len(pcs) - n), largest
 	}

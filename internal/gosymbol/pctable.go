@@ -3,7 +3,11 @@
 
 package gosymbol
 
-import "iter"
+import (
+	"errors"
+	"fmt"
+	"iter"
+)
 
 // A pc table gives a value to each address of a function: pairs of a difference
 // of values, zigzag-coded, and a number of instruction units that have the value,
@@ -49,24 +53,30 @@ func (t *Table) value(off uint32, pc int64, steps *int) int32 {
 	return -1
 }
 
+// errCut: a pc table does not end where it should.
+var errCut = errors.New("pc table is cut")
+
 // measure returns the size of the pc table that b begins with and its largest
-// value, or false if it does not end in b.
-func measure(b []byte) (size int, largest int32, ok bool) {
+// value, errCut if it does not end in b, or ErrTooLarge.
+func measure(b []byte) (size int, largest int32, err error) {
 	value := int32(-1)
 	largest = value
-	for i, first := 0, true; ; first = false {
+	for i, entries := 0, 0; ; entries++ {
 		d, n := varint(b[i:])
 		if n == 0 {
-			return 0, 0, false
+			return 0, 0, errCut
 		}
 		i += n
-		if d == 0 && !first {
-			return i, largest, true
+		if d == 0 && entries > 0 {
+			return i, largest, nil
+		}
+		if entries == maxEntries {
+			return 0, 0, fmt.Errorf("%w: more than %d entries", ErrTooLarge, maxEntries)
 		}
 		value += unzigzag(d)
 		largest = max(largest, value)
 		if _, n = varint(b[i:]); n == 0 {
-			return 0, 0, false
+			return 0, 0, errCut
 		}
 		i += n
 	}

@@ -6,6 +6,7 @@ package gosymbol
 import (
 	"cmp"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -207,13 +208,16 @@ func (b *builder) copy(off uint32) (at uint32, largest int32, err error) {
 		if err != nil {
 			return 0, 0, err
 		}
-		if size, largest, ok := measure(p); ok {
+		size, largest, err := measure(p)
+		switch {
+		case err == nil:
 			at = uint32(len(b.table.pcs))
 			b.table.pcs = append(b.table.pcs, p[:size]...)
 			b.pcs[off] = copied{at, largest}
 			return at, largest, b.spend(size)
-		}
-		if uint64(len(p)) < n || n > maxCopied {
+		case errors.Is(err, ErrTooLarge):
+			return 0, 0, fmt.Errorf("pc table at %d: %w", off, err)
+		case uint64(len(p)) < n || n > maxCopied:
 			return 0, 0, fmt.Errorf("%w: pc table at %d does not end", ErrDamaged, off)
 		}
 	}

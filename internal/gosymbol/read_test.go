@@ -198,6 +198,38 @@ func TestLongTable(t *testing.T) {
 	}
 }
 
+// TestTooManyEntries reads a function with a pc table that is as long as it may be, and one that
+// is longer, which no function of a real program is.
+func TestTooManyEntries(t *testing.T) {
+	entries := func(n int) *Table { // the line grows by one with each byte of code
+		table := *sample(t).cut(100, 1)
+		end := table.starts[0] + uint32(n)
+		table.starts, table.funcs = []uint32{table.starts[0], end}, slices.Clone(table.funcs)
+		table.funcs[0].line = uint32(len(table.pcs))
+		table.funcs[0].inlined = 0
+		table.pcs = append(append(slices.Clip(table.pcs), bytes.Repeat([]byte{2, 1}, n)...), 0)
+		whole := uint32(len(table.pcs))
+		table.pcs = append(table.pcs, 2, 0x80, 0x80, 0x80, 0x01, 0) // one file for all of it
+		table.funcs[0].file = whole
+		table.files = []file{{0, table.files[table.funcs[0].files].name}}
+		table.funcs[0].files = 0
+		table.quantum = 1
+		return &table
+	}
+	last := maxEntries - 1
+	got, err := readAll(encode(entries(maxEntries), magic120).input())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := got.Frames(textAddr+uint64(last), nil); len(f) != 1 || f[0].Line != last {
+		t.Fatal(f)
+	}
+	got, err = readAll(encode(entries(maxEntries+1), magic120).input())
+	if !errors.Is(err, ErrTooLarge) || got != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestFramesDoNotAllocate(t *testing.T) {
 	table := sample(t)
 	addrs := randomAddresses(table, 100)

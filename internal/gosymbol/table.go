@@ -14,9 +14,12 @@ const (
 	// maxDepth bounds the frames of one address. Trees of real programs are less
 	// than 30 deep; a tree with a cycle ends here.
 	maxDepth = 128
-	// maxSteps bounds the entries of pc tables that one lookup reads. The longest
-	// in the go command has 5000, and a lookup reads three per inlined call.
-	maxSteps = 1 << 20
+	// maxEntries bounds the entries of a pc table. The longest of the go command has 5108, and so
+	// has that of kubectl and of a program of 140,000 functions.
+	maxEntries = 64 << 10
+	// maxSteps bounds the entries of pc tables that one lookup reads, three tables per inlined
+	// call. In the compiler those are 10,339 at most.
+	maxSteps = 2 * maxEntries
 )
 
 // Table names the addresses of some functions of a Go program. It is immutable, and safe

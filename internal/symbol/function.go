@@ -59,8 +59,10 @@ type functions struct {
 	whole bool
 
 	// Of entries of procedure linkage tables: which of the strings are their names,
-	// 0 if there are none; names of dynamic symbols; functions by start.
+	// 0 if there are none, and where in it they are by label; names of dynamic symbols;
+	// functions by start.
 	stubTable uint8
+	stubTexts map[uint64]uint32
 	stubNames []byte
 	starts    map[uint64]int
 }

@@ -6,6 +6,7 @@ package symbol
 import (
 	"debug/elf"
 	"encoding/binary"
+	"fmt"
 	"math"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/elffile"
@@ -15,6 +16,9 @@ const (
 	// maxStubs bounds the entries of procedure linkage tables, maxStubBytes one table.
 	maxStubs     = 64 << 10
 	maxStubBytes = 8 << 20
+	// maxStubText bounds their names, which overlap in a file that is made to fill our memory.
+	// Those of clang have 116 KB.
+	maxStubText = 4 << 20
 	// maxRelocations bounds how much is read of relocations, in all.
 	maxRelocations = 64 << 20
 	relocationSize = 24
@@ -133,7 +137,9 @@ func (fs *functions) nameStubs(img source, stubs []stub, slots map[uint64][]int)
 				return err
 			}
 			for _, i := range of {
-				fs.addStub(stubs[i].extent, name)
+				if err := fs.addStub(stubs[i].extent, name); err != nil {
+					return err
+				}
 			}
 			delete(slots, slot)
 		}
@@ -141,40 +147,50 @@ func (fs *functions) nameStubs(img source, stubs []stub, slots map[uint64][]int)
 	return nil
 }
 
+// label is a name in a string table.
+type label struct {
+	table uint8  // which of the strings, or dynamicNames
+	at    uint32 // offset in it
+	text  []byte
+}
+
+// dynamicNames are those of symbols that relocations are about.
+const dynamicNames = math.MaxUint8
+
 // target is the name of the function that a relocation of section s is about: of its
 // symbol, or for an IFUNC of this file of what chooses the function.
-func (fs *functions) target(img source, s elffile.Section, b []byte) ([]byte, error) {
+func (fs *functions) target(img source, s elffile.Section, b []byte) (l label, err error) {
 	le := binary.LittleEndian
 	symbol, addend := le.Uint32(b[12:]), le.Uint64(b[16:])
 	if symbol == 0 {
 		return fs.startsAt(addend), nil
 	}
 	if uint64(s.Link) >= uint64(len(img.sections)) {
-		return nil, nil
+		return l, nil
 	}
 	table := img.sections[s.Link]
 	if uint64(symbol) >= table.Size/symbolSize {
-		return nil, nil
+		return l, nil
 	}
 	entry, err := img.Read("symbol", table.Offset+uint64(symbol)*symbolSize, symbolSize)
 	if err != nil {
-		return nil, err
+		return l, err
 	}
 	if fs.stubNames == nil {
 		if fs.stubNames, err = readStrings(img, table.Link); err != nil {
-			return nil, err
+			return l, err
 		}
 	}
 	at := le.Uint32(entry)
 	if uint64(at) >= uint64(len(fs.stubNames)) {
-		return nil, nil
+		return l, nil
 	}
-	return fs.stubNames[at:][:nameLength(fs.stubNames[at:])], nil
+	return label{dynamicNames, at, fs.stubNames[at:][:nameLength(fs.stubNames[at:])]}, nil
 }
 
 // startsAt is the name of a function that starts at addr. It is asked about entries
 // only, so it looks through all functions once for all of them.
-func (fs *functions) startsAt(addr uint64) []byte {
+func (fs *functions) startsAt(addr uint64) label {
 	if fs.starts == nil {
 		fs.starts = make(map[uint64]int, len(fs.all))
 		for i, f := range fs.all {
@@ -185,31 +201,48 @@ func (fs *functions) startsAt(addr uint64) []byte {
 	}
 	i, ok := fs.starts[addr]
 	if !ok {
-		return nil
+		return label{}
 	}
 	f := fs.all[i]
-	return fs.strings[f.strings][f.name:][:f.length]
+	return label{f.strings, f.name, fs.strings[f.strings][f.name:][:f.length]}
 }
 
 const stubSuffix = "@plt"
 
-// addStub keeps an entry under its name, which goes to a string table of its own.
-func (fs *functions) addStub(e extent, name []byte) {
-	if _, ok := fs.clip(e.start, 0); !ok || len(name) == 0 || len(name)+len(stubSuffix) > maxName {
-		return
+// addStub keeps an entry under its name.
+func (fs *functions) addStub(e extent, of label) error {
+	if _, ok := fs.clip(e.start, 0); !ok || len(of.text) == 0 || len(of.text)+len(stubSuffix) > maxName {
+		return nil
 	}
+	at, err := fs.stubText(of)
+	if err != nil {
+		return err
+	}
+	fs.all = append(fs.all, function{
+		start: e.start, end: e.end, name: at, length: uint16(len(of.text) + len(stubSuffix)),
+		rank: rankLocal, strings: fs.stubTable,
+	})
+	return nil
+}
+
+// stubText writes the name of a stub to a string table of its own, once for all stubs of a
+// function, and returns where it is.
+func (fs *functions) stubText(of label) (uint32, error) {
 	if fs.stubTable == 0 {
 		fs.stubTable = uint8(len(fs.strings))
 		fs.strings = append(fs.strings, nil)
+		fs.stubTexts = map[uint64]uint32{}
+	}
+	key := uint64(of.table)<<32 | uint64(of.at)
+	if at, ok := fs.stubTexts[key]; ok {
+		return at, nil
 	}
 	text := &fs.strings[fs.stubTable]
-	if len(*text) > math.MaxInt32 {
-		return
+	at := uint32(len(*text))
+	if len(*text)+len(of.text)+len(stubSuffix) >= maxStubText {
+		return 0, fmt.Errorf("%w: more than %d bytes of names in procedure linkage tables", ErrTooLarge, maxStubText)
 	}
-	at := len(*text)
-	*text = append(append(append(*text, name...), stubSuffix...), 0)
-	fs.all = append(fs.all, function{
-		start: e.start, end: e.end, name: uint32(at), length: uint16(len(name) + len(stubSuffix)),
-		rank: rankLocal, strings: fs.stubTable,
-	})
+	*text = append(append(append(*text, of.text...), stubSuffix...), 0)
+	fs.stubTexts[key] = at
+	return at, nil
 }

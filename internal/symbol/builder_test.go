@@ -31,6 +31,7 @@ type testSymbol struct {
 	value, size uint64
 	bind        elf.SymBind
 	kind        elf.SymType
+	visibility  elf.SymVis
 	undefined   bool
 }
 
@@ -128,7 +129,7 @@ func encodeSymbols(symbols []testSymbol) (table, names []byte) {
 	names = []byte{0}
 	all := []elf.Sym64{{}}
 	for _, s := range symbols {
-		e := elf.Sym64{Name: uint32(len(names)), Info: elf.ST_INFO(s.bind, s.kind), Shndx: secText, Value: s.value, Size: s.size}
+		e := elf.Sym64{Name: uint32(len(names)), Info: elf.ST_INFO(s.bind, s.kind), Other: byte(s.visibility), Shndx: secText, Value: s.value, Size: s.size}
 		if s.undefined {
 			e.Shndx = uint16(elf.SHN_UNDEF)
 		}

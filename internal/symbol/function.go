@@ -54,8 +54,9 @@ type functions struct {
 	segments []Segment
 	strings  [][]byte
 	all      []function
-	// whole: there was a full symbol table (.symtab), so that what lies between two
-	// functions is of the first if that has no size.
+	// whole: there was a full symbol table (.symtab) that has static functions, so that what
+	// lies between two functions is of the first if that has no size. strip -x removes those
+	// and leaves the table, with its files. All programs have some, of what starts them.
 	whole bool
 
 	// Of entries of procedure linkage tables: which of the strings are their names,
@@ -110,46 +111,49 @@ func (fs *functions) readTables(img source) error {
 		if i < 0 {
 			continue
 		}
-		if err := fs.readTable(img, img.sections[i]); err != nil {
+		static, err := fs.readTable(img, img.sections[i])
+		if err != nil {
 			errs = append(errs, fmt.Errorf("%v: %w", kind, err))
-		} else if kind == elf.SHT_SYMTAB {
+		} else if kind == elf.SHT_SYMTAB && static {
 			fs.whole = true
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// readTable appends the function symbols of one symbol table.
-func (fs *functions) readTable(img source, s elffile.Section) error {
+// readTable appends the function symbols of one symbol table, and says whether there are
+// static functions among them.
+func (fs *functions) readTable(img source, s elffile.Section) (static bool, err error) {
 	if s.Compressed() {
-		return fmt.Errorf("%w: compressed", ErrDamaged)
+		return false, fmt.Errorf("%w: compressed", ErrDamaged)
 	}
 	if s.Entsize != symbolSize {
-		return fmt.Errorf("%w: symbols of %d bytes", ErrDamaged, s.Entsize)
+		return false, fmt.Errorf("%w: symbols of %d bytes", ErrDamaged, s.Entsize)
 	}
 	if s.Size/symbolSize > maxScan {
-		return fmt.Errorf("%w: %d symbols, at most %d are read", ErrTooLarge, s.Size/symbolSize, maxScan)
+		return false, fmt.Errorf("%w: %d symbols, at most %d are read", ErrTooLarge, s.Size/symbolSize, maxScan)
 	}
 	names, err := readStrings(img, s.Link)
 	if err != nil {
-		return err
+		return false, err
 	}
 	fs.strings = append(fs.strings, names)
 	const chunk = 2048 * symbolSize
 	for off := uint64(0); off < s.Size; off += chunk {
 		buf, err := img.Read("symbols", s.Offset+off, min(chunk, s.Size-off))
 		if err != nil {
-			return err
+			return false, err
 		}
 		for len(buf) >= symbolSize {
+			static = static || isStatic(buf)
 			fs.add(buf)
 			buf = buf[symbolSize:]
 		}
 		if len(fs.all) > maxFunctions {
-			return fmt.Errorf("%w: more than %d function symbols", ErrTooLarge, maxFunctions)
+			return false, fmt.Errorf("%w: more than %d function symbols", ErrTooLarge, maxFunctions)
 		}
 	}
-	return nil
+	return static, nil
 }
 
 // readStrings reads the string table that is section i.
@@ -194,6 +198,12 @@ func (fs *functions) add(b []byte) {
 		start: value, end: end, name: name, length: uint16(length),
 		rank: rank(b[4], names[name:][:length]), strings: uint8(len(fs.strings) - 1),
 	})
+}
+
+// isStatic tells a function that other object files do not see. Linkers make hidden ones
+// local, which are left by ld -x.
+func isStatic(b []byte) bool {
+	return elf.ST_TYPE(b[4]) == elf.STT_FUNC && elf.ST_BIND(b[4]) == elf.STB_LOCAL && elf.ST_VISIBILITY(b[5]) == elf.STV_DEFAULT
 }
 
 // clip returns the end of a symbol, at most the end of its segment.

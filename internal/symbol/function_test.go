@@ -6,10 +6,14 @@ package symbol
 import (
 	"bytes"
 	"debug/elf"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 )
 
@@ -54,7 +58,7 @@ func TestName(t *testing.T) {
 			want:   map[uint64]string{0: "a", 0xf: "a", 0x10: "b", 0x14: "", 0x20: "c", codeSize - 1: "c", codeSize: ""},
 		},
 		"no size reaches to the end of its section": {
-			symtab: []testSymbol{fn("a", 0, 0, global), fn("outside", 0x80, 0, global)},
+			symtab: []testSymbol{fn("a", 0, 0, local), fn("outside", 0x80, 0, global)},
 			text:   extent{codeAddress, codeAddress + 0x40},
 			want:   map[uint64]string{0x3f: "a", 0x40: "", 0x80: ""},
 		},
@@ -168,7 +172,91 @@ func TestWithoutSizeInAStrippedFile(t *testing.T) {
 		}
 		return out
 	}
-	assert.Equal(t, []string{"sized", "", "asm", "asm"}, names(elfBuilder{symtab: symbols}))
+	static := fn("static", 0x40, 0x10, elf.STB_LOCAL)
+	assert.Equal(t, []string{"sized", "", "asm", "asm"}, names(elfBuilder{symtab: append(symbols, static)}))
 	stripped := elfBuilder{dynsym: symbols, sections: func(s []elf.Section64) { s[secSymtab].Type = uint32(elf.SHT_NULL) }}
 	assert.Equal(t, []string{"sized", "", "", ""}, names(stripped))
+	of := testSymbol{name: "main.c", kind: elf.STT_FILE, bind: elf.STB_LOCAL}
+	object := testSymbol{name: "_DYNAMIC", value: codeAddress, kind: elf.STT_OBJECT, bind: elf.STB_LOCAL}
+	hidden := fn("_init", 0x40, 0x10, elf.STB_LOCAL)
+	hidden.visibility = elf.STV_HIDDEN
+	assert.Equal(t, []string{"sized", "", "", ""}, names(elfBuilder{symtab: append(symbols, of, object, hidden)}),
+		"what strip -x and ld -x leave of local symbols")
+}
+
+// mixed is a program of an assembly function without size, and behind it a static C function.
+var mixed = map[string]string{
+	"a.s": `
+	.text
+	.globl asm_entry
+	.type asm_entry, %function
+asm_entry:
+	nop
+	ret
+	.section .note.GNU-stack, "", %progbits
+`,
+	"p.c": `
+void asm_entry(void);
+static int __attribute__((noinline)) inner(volatile int n) { asm_entry(); return n * 7; }
+int __attribute__((noinline)) outer(int n) { return inner(n) * 2; }
+int main(int argc, char **argv) { return outer(argc); }
+`,
+}
+
+// TestAssemblyBesideStaticFunctions: the code of a static function whose symbol was removed is
+// not that of the assembly function before it. Where it was not, both have their names.
+func TestAssemblyBesideStaticFunctions(t *testing.T) {
+	for name, c := range map[string]struct {
+		compiler, linker, strip []string
+		whole                   bool
+	}{
+		"whole":    {compiler: []string{"gcc"}, whole: true},
+		"strip -g": {compiler: []string{"gcc"}, strip: []string{"-g"}, whole: true},
+		"strip -x": {compiler: []string{"gcc"}, strip: []string{"-x"}},
+		"ld -x":    {compiler: []string{"gcc"}, linker: []string{"-Wl,-x"}},
+		"alone":    {compiler: []string{"gcc", "-static", "-nostdlib", "-Wl,-emain"}, whole: true},
+		"musl":     {compiler: []string{"musl-gcc", "-static"}, whole: true},
+		"musl -g":  {compiler: []string{"musl-gcc", "-static"}, strip: []string{"-g"}, whole: true},
+		"musl -x":  {compiler: []string{"musl-gcc", "-static"}, strip: []string{"-x"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			for file, text := range mixed {
+				require.NoError(t, os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600))
+			}
+			build := slices.Concat(c.compiler, []string{"-O1", "-o", "p", "a.s", "p.c"})
+			run(t, dir, build[0], build[1:]...)
+			all := withoutSize(t, filepath.Join(dir, "p"))
+			require.Contains(t, all, "asm_entry")
+			inner := functionsOf(t, filepath.Join(dir, "p"))["inner"]
+
+			run(t, dir, build[0], append(build[1:], c.linker...)...)
+			if c.strip != nil {
+				run(t, dir, "strip", append(c.strip, "p")...)
+			}
+			f := readPath(t, filepath.Join(dir, "p"))
+			got, _ := f.Name(inner)
+			assert.Equal(t, map[bool]string{true: "inner"}[c.whole], got)
+			for name, addr := range all {
+				got, _ := f.Name(addr)
+				assert.Equal(t, map[bool]string{true: name}[c.whole], got)
+			}
+		})
+	}
+}
+
+// withoutSize returns the functions of a file that have no size, with their addresses.
+func withoutSize(t *testing.T, path string) map[string]uint64 {
+	f, err := elf.Open(path)
+	require.NoError(t, err)
+	defer f.Close()
+	symbols, err := f.Symbols()
+	require.NoError(t, err)
+	out := map[string]uint64{}
+	for _, s := range symbols {
+		if elf.ST_TYPE(s.Info) == elf.STT_FUNC && s.Section != elf.SHN_UNDEF && s.Size == 0 {
+			out[s.Name] = s.Value
+		}
+	}
+	return out
 }

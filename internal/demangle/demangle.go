@@ -32,31 +32,37 @@ const (
 	maxSymbol = 4 << 10
 	// maxNameBits bounds what comes out, which may be exponential in the symbol.
 	maxNameBits = 14
-	// maxKept bounds the names that are remembered.
-	maxKept = 16 << 10
+	// maxKept bounds the names that are remembered, maxKeptBytes their text and that of their
+	// symbols.
+	maxKept      = 16 << 10
+	maxKeptBytes = 8 << 20
+)
+
+var (
+	simplified = []demangle.Option{
+		demangle.NoParams, demangle.NoEnclosingParams, demangle.NoTemplateParams, demangle.NoClones, demangle.MaxLength(maxNameBits),
+	}
+	full = []demangle.Option{demangle.MaxLength(maxNameBits)}
 )
 
 // Names demangles symbols and remembers them. It is used by one goroutine.
 type Names struct {
-	options []demangle.Option
-	kept    map[string]string
+	full  bool
+	kept  map[string]string
+	bytes int // of what is kept
 }
 
 // New returns a function that demangles, nil if there is nothing to do.
 func New(m Mode) func(symbol string) string {
-	n := &Names{kept: map[string]string{}}
-	switch m {
-	case Simplified:
-		n.options = []demangle.Option{demangle.NoParams, demangle.NoEnclosingParams, demangle.NoTemplateParams, demangle.NoClones}
-	case Full:
-	default:
+	if m != Simplified && m != Full {
 		return nil
 	}
-	n.options = append(n.options, demangle.MaxLength(maxNameBits))
+	n := &Names{full: m == Full, kept: map[string]string{}}
 	return n.name
 }
 
-// name returns the readable form of a symbol, or the symbol if it has none.
+// name returns the readable form of a symbol, or the symbol if it has none, or if it would
+// take too long to find it.
 func (n *Names) name(symbol string) string {
 	if !mangled(symbol) {
 		return symbol
@@ -64,16 +70,37 @@ func (n *Names) name(symbol string) string {
 	if name, ok := n.kept[symbol]; ok {
 		return name
 	}
-	name, err := demangle.ToString(symbol, n.options...)
-	if err != nil || name == "" {
-		name = symbol
+	name := symbol
+	if !isCostly(symbol) {
+		name = n.demangled(symbol)
 	}
-	name = strings.ReplaceAll(name, "::<>", "") // where Rust has its generic arguments
-	if len(n.kept) >= maxKept {
+	// Neither what the text was cut from nor room to grow is kept.
+	symbol, name = strings.Clone(symbol), strings.Clone(name)
+	n.keep(symbol, name)
+	return name
+}
+
+func (n *Names) demangled(symbol string) string {
+	options := simplified
+	if n.full && !isCostlyInFull(symbol) {
+		options = full
+	}
+	name, err := demangle.ToString(symbol, options...)
+	if err != nil || name == "" {
+		return symbol
+	}
+	return strings.ReplaceAll(name, "::<>", "") // where Rust has its generic arguments
+}
+
+// keep remembers a name, and forgets all others if they become too many.
+func (n *Names) keep(symbol, name string) {
+	size := len(symbol) + len(name)
+	if len(n.kept) >= maxKept || n.bytes+size > maxKeptBytes {
 		clear(n.kept)
+		n.bytes = 0
 	}
 	n.kept[symbol] = name
-	return name
+	n.bytes += size
 }
 
 // Rust tells symbols of Rust: of its own scheme, and of that before, which ends in a hash of
@@ -83,7 +110,7 @@ func Rust(symbol string) bool {
 		return false
 	}
 	if strings.HasPrefix(symbol, "_R") {
-		_, err := demangle.ToString(symbol, demangle.MaxLength(maxNameBits))
+		_, err := demangle.ToString(symbol, full...)
 		return err == nil
 	}
 	symbol, _, _ = strings.Cut(symbol, ".") // what the compiler appends to copies

@@ -5,8 +5,11 @@ package demangle
 
 import (
 	"debug/elf"
+	"fmt"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -44,26 +47,96 @@ func TestRust(t *testing.T) {
 	}
 }
 
-// A name that would be of exponential size, and one that nests deeply.
+// hostile are symbols that take the library time or memory far more than in proportion to
+// their length.
+func hostile() map[string]string {
+	repeat := strings.Repeat
+	doubled := func(n int) string { // each pair is of two of the one before
+		s := "_Z1fIiEvSt4pairIT_T_E"
+		for i := range n {
+			id := strings.ToUpper(strconv.FormatInt(int64(2*i+3), 36))
+			s += "St4pairIS" + id + "_S" + id + "_E"
+		}
+		return s
+	}
+	return map[string]string{
+		"of exponential size":     "_Z1fI" + repeat("St4pairI", 40) + "i" + repeat("S_E", 40) + "E",
+		"nested":                  "_Z1f" + repeat("P", maxSymbol-10) + "i",
+		"nested and damaged":      "_Z" + repeat("N", maxSymbol-3),
+		"nested, Rust":            "_R" + repeat("I", maxSymbol-3),
+		"qualifiers":              "_Z1f" + repeat("K", maxSymbol-10) + "i",
+		"within functions":        "_Z" + repeat("Z", 1000) + "4f000v" + repeat("E1a", 1000),
+		"within some functions":   "_Z" + repeat("Z", 32) + "4f000" + repeat("v", 3900) + repeat("E1a", 32),
+		"packs":                   "_Z1fIJ" + repeat("i", 1000) + "EEv" + repeat("DpT_", 700),
+		"some packs":              "_Z1fIJ" + repeat("i", 1000) + "EEv" + repeat("DpT_", 16),
+		"a long pack":             "_Z1fIJ" + repeat("i", 4000) + "EEvDpT_",
+		"packs in an expression":  "_Z1fIJ" + repeat("i", 1000) + "EEvDTcl1g" + repeat("spT_", 24) + "EE",
+		"references":              doubled(16),
+		"many references":         doubled(200),
+		"few references":          doubled(10),
+		"conversions":             "_Z1f" + repeat("N1acvT_I", 16) + "i" + repeat("EE", 16),
+		"many conversions":        "_Z1f" + repeat("N1acvT_I", 300) + "i" + repeat("EE", 300),
+		"conversions and damaged": "_Z1f" + repeat("N1acvT_I", 500),
+		"references, Rust":        "_RINvC1a1fTB0_" + repeat("TB0_B0_", 500) + "E",
+	}
+}
+
 func TestHostileNames(t *testing.T) {
-	doubling := "_Z1fI" + strings.Repeat("St4pairI", 40) + "i" + strings.Repeat("S_E", 40) + "E"
-	nested := "_Z1f" + strings.Repeat("P", maxSymbol-10) + "i"
-	for _, symbol := range []string{doubling, nested, "_Z" + strings.Repeat("N", maxSymbol-3), "_R" + strings.Repeat("I", maxSymbol-3)} {
-		start := time.Now()
-		name := New(Full)(symbol)
-		require.LessOrEqual(t, len(name), max(len(symbol), 1<<maxNameBits))
-		require.Less(t, time.Since(start), 5*time.Second)
+	for name, symbol := range hostile() {
+		for _, m := range []Mode{Simplified, Full} {
+			t.Run(name+"/"+string(m), func(t *testing.T) {
+				require.LessOrEqual(t, len(symbol), maxSymbol)
+				var before, after runtime.MemStats
+				runtime.ReadMemStats(&before)
+				start := time.Now()
+				got := New(m)(symbol)
+				took := time.Since(start)
+				runtime.ReadMemStats(&after)
+				require.LessOrEqual(t, len(got), max(len(symbol), 1<<maxNameBits))
+				require.Less(t, took, time.Second)
+				require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(256<<20))
+			})
+		}
 	}
 	long := "_Z" + strings.Repeat("N", maxSymbol)
 	require.Equal(t, long, New(Full)(long))
 }
 
-func TestWhatIsKeptIsBounded(t *testing.T) {
-	n := &Names{kept: map[string]string{}}
-	for i := range 2*maxKept + 5 {
-		n.name("_Z" + strings.Repeat("x", i%3000) + string(rune('a'+i%26)))
-		require.LessOrEqual(t, len(n.kept), maxKept)
+// What may take long is left as it is, or simplified; the rest is not.
+func TestCostlyNames(t *testing.T) {
+	all := hostile()
+	for _, name := range []string{"within functions", "packs", "many conversions"} {
+		require.Equal(t, all[name], New(Full)(all[name]), name)
 	}
+	for _, name := range []string{"references", "some packs", "a long pack", "packs in an expression"} {
+		require.Equal(t, "f", New(Full)(all[name]), name)
+	}
+	for symbol, want := range map[string]string{
+		"_ZZZ4f000vE1aE1b":                                 "f000()::a::b",
+		"_Z1fIJiiEEvDpT_DpT_":                              "void f<int, int>(int, int, int, int)",
+		"_ZN1acvT_IiEEv":                                   "a::operator int<int>()",
+		"_Z1fIiEvSt4pairIT_T_ESt4pairIS3_S3_E":             "void f<int>(std::pair<int, int>, std::pair<std::pair<int, int>, std::pair<int, int> >)",
+		"_ZN2cv3MatC1ERKS0_":                               "cv::Mat::Mat(cv::Mat const&)",
+		"_ZSt9has_facetISt5ctypeIcEEbRKSt6locale":          "bool std::has_facet<std::ctype<char> >(std::locale const&)",
+		"_ZN4core9panicking9panic_fmt17h0123456789abcdefE": "core::panicking::panic_fmt",
+	} {
+		require.Equal(t, want, New(Full)(symbol))
+	}
+}
+
+func TestWhatIsKeptIsBounded(t *testing.T) {
+	n := &Names{full: true, kept: map[string]string{}}
+	for i := range 2*maxKept + 5 {
+		symbol := fmt.Sprintf("_Zx%d%s", i, strings.Repeat("x", i%3000))
+		require.Equal(t, symbol, n.name(symbol))
+		require.LessOrEqual(t, len(n.kept), maxKept)
+		require.LessOrEqual(t, n.bytes, maxKeptBytes)
+	}
+	bytes := 0
+	for symbol, name := range n.kept {
+		bytes += len(symbol) + len(name)
+	}
+	require.Equal(t, bytes, n.bytes)
 }
 
 // The names of a real library, against another demangler.
@@ -97,6 +170,9 @@ func TestAgainstBinutils(t *testing.T) {
 	}
 	t.Logf("%d of %d names differ", differ, len(mangledNames))
 	require.Less(t, differ, len(mangledNames)/1000+1)
+	for _, symbol := range mangledNames {
+		require.False(t, isCostly(symbol) || isCostlyInFull(symbol), symbol)
+	}
 }
 
 // plain leaves out spaces, and abbreviates as the ABI itself does.

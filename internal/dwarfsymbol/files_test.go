@@ -14,12 +14,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// lined is a unit of code from 0x2000 on, in /work, with a line program: tables are its
+// lined is a unit of code from 0x2000 on, in /made, with a line program: tables are its
 // directories and files, and each of the used files has a line, from 1 on.
 func lined(version uint16, tables []byte, used ...uint64) parts {
 	le := binary.LittleEndian
 	body := binary.LittleEndian.AppendUint64([]byte{1}, 0x2000)
-	body = append(le.AppendUint32(le.AppendUint32(body, 0x1000), 0), "/work\x00"...)
+	body = append(le.AppendUint32(le.AppendUint32(body, 0x1000), 0), "/made\x00"...)
 	info := le.AppendUint16(le.AppendUint32(nil, uint32(len(body)+7)), 4)
 	info = append(append(le.AppendUint32(info, 0), addressSize), body...)
 	abbrevs := []byte{1, tagCompileUnit, 0, atLowPC, formAddr, atHighPC, formData4, atStmtList, formSecOffset, atCompDir, formString, 0, 0, 0}
@@ -51,14 +51,14 @@ func newTable(formats []byte, n uint64, entries []byte) []byte {
 // TestFiles: paths of all kinds.
 func TestFiles(t *testing.T) {
 	old := []byte("inc\x00/abs\x00\x00" + "a.c\x00\x00\x00\x00" + "b.h\x00\x01\x00\x00" + "c.h\x00\x02\x07\x08" + "/d.h\x00\x01\x00\x00" + "e.h\x00\x63\x00\x00" + "\x00")
-	directories := newTable([]byte{contentPath, formString}, 3, []byte("/work\x00inc\x00/abs\x00"))
+	directories := newTable([]byte{contentPath, formString}, 3, []byte("/made\x00inc\x00/abs\x00"))
 	new := append(directories, newTable([]byte{contentPath, formString, contentDirectory, formData1}, 6,
 		[]byte("a.c\x00\x00"+"a.c\x00\x00"+"b.h\x00\x01"+"c.h\x00\x02"+"/d.h\x00\x01"+"e.h\x00\x63"))...)
-	paths := []string{"/work/a.c", "/work/inc/b.h", "/abs/c.h", "/d.h", "/work/e.h", ""}
+	paths := []string{"/made/a.c", "/made/inc/b.h", "/abs/c.h", "/d.h", "/made/e.h", ""}
 	for version, tables := range map[uint16][]byte{2: old, 3: old, 4: old, 5: new} {
 		u, err := read(t, lined(version, tables, 1, 2, 3, 4, 5, 6, 1))
 		require.NoError(t, err, version)
-		for i, want := range append(paths, "/work/a.c") {
+		for i, want := range append(paths, "/made/a.c") {
 			var frames []Frame
 			if want != "" {
 				frames = []Frame{{File: want, Line: i + 1}}
@@ -72,15 +72,15 @@ func TestFiles(t *testing.T) {
 // memory.
 func TestFilesOfOneLongName(t *testing.T) {
 	const n = 1 << 16
-	long := strings.Repeat("x", maxText-len("/work/"))
-	tables := append(newTable([]byte{contentPath, formString}, 1, []byte("/work\x00")), newTable([]byte{contentPath, formLineStrp}, n, make([]byte, 4*n))...)
+	long := strings.Repeat("x", maxText-len("/made/"))
+	tables := append(newTable([]byte{contentPath, formString}, 1, []byte("/made\x00")), newTable([]byte{contentPath, formLineStrp}, n, make([]byte, 4*n))...)
 	p := lined(5, tables, 1)
 	p[3] = []byte(long + "\x00")
 	var u *Unit
 	var err error
 	assert.Less(t, allocated(func() { u, err = read(t, p) }), uint64(8<<20))
 	require.NoError(t, err)
-	assert.True(t, slices.Equal([]Frame{{File: "/work/" + long, Line: 1}}, u.Frames(0x2000, nil)))
+	assert.True(t, slices.Equal([]Frame{{File: "/made/" + long, Line: 1}}, u.Frames(0x2000, nil)))
 
 	// A program that uses all of them.
 	used := make([]uint64, n)
@@ -149,14 +149,14 @@ func TestTooManyFiles(t *testing.T) {
 // TestNamesOfFilesThatAreNotUsed are not looked at.
 func TestNamesOfFilesThatAreNotUsed(t *testing.T) {
 	files := newTable([]byte{contentPath, formLineStrp}, 2, []byte{0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff})
-	tables := append(newTable([]byte{contentPath, formString}, 1, []byte("/work\x00")), files...)
+	tables := append(newTable([]byte{contentPath, formString}, 1, []byte("/made\x00")), files...)
 	for file, want := range []error{nil, ErrDamaged} {
 		p := lined(5, tables, uint64(file))
 		p[3] = []byte("a.c\x00")
 		u, err := read(t, p)
 		require.ErrorIs(t, err, want)
 		if want == nil {
-			assert.Equal(t, []Frame{{File: "/work/a.c", Line: 1}}, u.Frames(0x2000, nil))
+			assert.Equal(t, []Frame{{File: "/made/a.c", Line: 1}}, u.Frames(0x2000, nil))
 		}
 	}
 }

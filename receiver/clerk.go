@@ -115,5 +115,9 @@ func (c clerk) kernel() apply {
 func (c clerk) modules() apply {
 	modules, err := c.reader.modules()
 	c.limited(err)
-	return func(p *pipeline.Pipeline) { p.ModulesFound(modules) }
+	return func(p *pipeline.Pipeline) {
+		if err == nil {
+			p.ModulesFound(modules)
+		}
+	}
 }

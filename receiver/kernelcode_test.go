@@ -44,6 +44,17 @@ func spinning(t *testing.T, name string, long int) *ebpf.Program {
 	return p
 }
 
+// startForPrograms returns when the kernel's list of symbols has been read.
+func startForPrograms(t *testing.T) (*receiver.Receiver, *consumertest.ProfilesSink) {
+	t.Helper()
+	s := fast()
+	s.SamplesPerSecond = 499
+	sink := &consumertest.ProfilesSink{}
+	r := startKernel(t, s, sink)
+	time.Sleep(s.ReporterInterval)
+	return r, sink
+}
+
 // spin runs a program for a while.
 func spin(t *testing.T, p *ebpf.Program, long time.Duration) {
 	t.Helper()
@@ -88,12 +99,8 @@ func eachProgramSample(sink *consumertest.ProfilesSink, yield func(name string, 
 func TestKernelCodeMadeAtRunTimeIsNamed(t *testing.T) {
 	roottest.InTime(t)
 	roottest.Need(t)
-	s := fast()
-	s.SamplesPerSecond = 499
-	sink := &consumertest.ProfilesSink{}
-	r := startKernel(t, s, sink)
+	r, sink := startForPrograms(t)
 	ledger := receiver.ReadLedger(r)
-	time.Sleep(s.ReporterInterval) // the kernel's list has been read
 	names := []string{"spin_one", "spin_two", "spin_three"}
 	for _, name := range names {
 		p := spinning(t, name, 2)
@@ -117,11 +124,7 @@ func TestLongProgramsOfBeforeAreNamed(t *testing.T) {
 	roottest.Need(t)
 	p := spinning(t, "spin_long", 5000)
 	defer p.Close()
-	s := fast()
-	s.SamplesPerSecond = 499
-	sink := &consumertest.ProfilesSink{}
-	r := startKernel(t, s, sink)
-	time.Sleep(s.ReporterInterval)
+	r, sink := startForPrograms(t)
 	spin(t, p, 1500*time.Millisecond)
 	require.NoError(t, r.Shutdown(t.Context()))
 	got := programs(sink)
@@ -135,11 +138,7 @@ func TestLongProgramsOfBeforeAreNamed(t *testing.T) {
 func TestBPFProgramsThatTakeTurnsKeepTheirNames(t *testing.T) {
 	roottest.InTime(t)
 	roottest.Need(t)
-	s := fast()
-	s.SamplesPerSecond = 499
-	sink := &consumertest.ProfilesSink{}
-	r := startKernel(t, s, sink)
-	time.Sleep(s.ReporterInterval)
+	r, sink := startForPrograms(t)
 	var ends []time.Time // of each program
 	shared := map[uintptr]int{}
 	for i := range 60 {

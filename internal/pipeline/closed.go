@@ -152,10 +152,9 @@ func (w *Window) resolveKernel(address uint64) profile.Location {
 		l.Mapping.Filename = "[" + module + "]"
 		return l
 	}
-	start, end := w.kernel.Text()
-	inside := start <= address && address < end
+	inside := w.kernel.InText(address)
 	if inside {
-		l.Mapping.Start, l.Mapping.Limit = start, end
+		l.Mapping.Start, l.Mapping.Limit = w.kernel.Text()
 	}
 	if inside || named { // else it may be of a module
 		l.Mapping.GNUBuildID = w.kernelBuildID

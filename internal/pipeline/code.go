@@ -114,15 +114,6 @@ func (c *code) content(m *event.Mapping) event.FileID {
 	return id
 }
 
-// inText reports whether an address is in the kernel's own code, as far as known.
-func (c *code) inText(address uint64) bool {
-	if c.kernel == nil {
-		return false
-	}
-	start, end := c.kernel.Text()
-	return start <= address && address < end
-}
-
 // requestID is what requests and answers name a file by, whatever it is known by: what only
 // a record tells of may be another file by now.
 func requestID(id event.FileID, m *event.Mapping) event.FileID {

@@ -73,9 +73,8 @@ func (c *kernelCode) miss(k *symbol.Kernel, addresses []uint64, now event.KTime)
 	if now < c.notBefore {
 		return
 	}
-	start, end := k.Text()
 	for _, a := range addresses {
-		if a >= start && a < end {
+		if k.InText(a) {
 			continue
 		}
 		if m := c.now(a); m != nil && !m.Gone {

@@ -112,10 +112,10 @@ func (w *window) add(c counter, s *event.Sample) bool {
 }
 
 func (w *window) kernelFrame(k event.KTime, address uint64) profile.Frame {
-	if w.code.inText(address) {
-		return profile.Frame{Binary: kernel, Offset: address}
+	var m *madeCode
+	if w.code.kernel == nil || !w.code.kernel.InText(address) {
+		m = w.kernelCode.at(address, k)
 	}
-	m := w.kernelCode.at(address, k)
 	if m == nil {
 		return profile.Frame{Binary: kernel, Offset: address}
 	}

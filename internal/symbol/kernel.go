@@ -60,6 +60,9 @@ func (k *Kernel) Name(addr uint64) (name, module string, ok bool) {
 // say. Modules, BPF programs and start-up code lie outside.
 func (k *Kernel) Text() (start, end uint64) { return k.start, k.end }
 
+// InText reports whether an address is in the kernel's own code.
+func (k *Kernel) InText(addr uint64) bool { return k.start <= addr && addr < k.end }
+
 // Nameless tells where the kernel's own code is, and no names.
 func (k *Kernel) Nameless() *Kernel { return &Kernel{start: k.start, end: k.end} }
 

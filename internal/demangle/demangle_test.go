@@ -124,6 +124,24 @@ func TestCostlyNames(t *testing.T) {
 	}
 }
 
+// Each piece may come as often as the table says, and no more.
+func TestPiecesThatAreRare(t *testing.T) {
+	repeat := strings.Repeat
+	symbols := map[string]func(n int) string{
+		"Z":  func(n int) string { return "_Z" + repeat("Z", n-1) + "4f000v" + repeat("E1a", n-1) }, // and that of _Z
+		"Dp": func(n int) string { return "_Z1fIJiiEEv" + repeat("DpT_", n) },
+		"sp": func(n int) string { return "_Z1fIJiiEEvDTcl1g" + repeat("spT_", n) + "EE" },
+		"cv": func(n int) string { return "_Z1f" + repeat("N1acvT_I", n) + "i" + repeat("EE", n) },
+		"T":  func(n int) string { return "_Z1fIiEv" + repeat("T_", n) },
+	}
+	require.Len(t, symbols, len(rare))
+	for _, r := range rare {
+		require.False(t, isCostly(symbols[r.piece](r.most)), r.piece)
+		costly := symbols[r.piece](r.most + 1)
+		require.Equal(t, costly, New(Simplified)(costly), r.piece)
+	}
+}
+
 func TestWhatIsKeptIsBounded(t *testing.T) {
 	n := &Names{full: true, kept: map[string]string{}}
 	for i := range 2*maxKept + 5 {

@@ -158,18 +158,26 @@ func (d *Debug) budget() {
 	}
 }
 
-// askEvery is how much of the budget is spent between two looks at the file.
-const askEvery = 1 << 20
+// lookEvery is how much of the budget is spent between two looks at the file.
+const lookEvery = 1 << 20
 
-// spend takes n of the budget. Now and then it looks whether the file can still be read:
-// its reader may have been told to stop, which work in memory would not notice.
+// spend takes n of the budget. Now and then it looks at the file, as work in memory would
+// not notice that its reader was told to stop.
 func (d *Debug) spend(n int) error {
 	if uint64(n) > d.left {
 		return fmt.Errorf("%w: more is read of tables and entries than is usual", ErrTooLarge)
 	}
 	before := d.left
 	d.left -= uint64(n)
-	if before/askEvery != d.left/askEvery && d.lost == nil {
+	if before/lookEvery != d.left/lookEvery {
+		return d.look()
+	}
+	return d.lost
+}
+
+// look returns why the file cannot be read any more, nil if it can.
+func (d *Debug) look() error {
+	if d.lost == nil {
 		d.lost = d.img.Fill("ELF header", make([]byte, 1), 0)
 	}
 	return d.lost

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"runtime"
 	"testing"
 	"time"
@@ -260,13 +262,18 @@ func TestOneLargeTable(t *testing.T) {
 	assert.Equal(t, 1, x.Damaged)
 }
 
-// stopping is a file that cannot be read any more once it has an error.
+// stopping is a file that cannot be read any more once it has an error, which it has after
+// a number of reads, if that is positive.
 type stopping struct {
 	io.ReaderAt
-	err error
+	err   error
+	reads int
 }
 
 func (s *stopping) ReadAt(p []byte, off int64) (int, error) {
+	if s.reads--; s.reads == 0 {
+		s.err = io.ErrClosedPipe
+	}
 	if s.err != nil {
 		return 0, s.err
 	}
@@ -294,4 +301,38 @@ func TestWorkInMemoryStops(t *testing.T) {
 	d.img = img
 	_, err = d.Index()
 	require.ErrorIs(t, err, io.ErrClosedPipe)
+}
+
+// TestFilesThatCannotBeReadAreNotDamaged: whenever the reader is told to stop, that is what
+// is said.
+func TestFilesThatCannotBeReadAreNotDamaged(t *testing.T) {
+	dir := t.TempDir()
+	for name, flags := range map[string][]string{"plain": nil, "compressed": {"-gz"}} {
+		source, object, other := filepath.Join(dir, "one.c"), filepath.Join(dir, name), mustAbs(t, "testdata/truth.c")
+		require.NoError(t, os.WriteFile(source, []byte("int one(int x) { return x; }"), 0o600))
+		run(t, dir, append([]string{"gcc", "-O2", "-g", "-o", object, source, other}, flags...)...)
+		data, err := os.ReadFile(object)
+		require.NoError(t, err)
+		stops := 0
+		for n := 1; ; n++ {
+			file := &stopping{ReaderAt: bytes.NewReader(data), reads: n}
+			img, sections, err := openELF(file, int64(len(data)))
+			var d *Debug
+			if err == nil {
+				d, err = Open(img, sections, nil)
+			}
+			var x *Index
+			if err == nil {
+				x, err = d.Index()
+				stops++
+			}
+			if err == nil {
+				require.Zero(t, x.Damaged)
+				require.Positive(t, x.Units())
+				break
+			}
+			require.ErrorIs(t, err, io.ErrClosedPipe, "%s, %d reads", name, n)
+		}
+		assert.Greater(t, stops, 3, name)
+	}
 }

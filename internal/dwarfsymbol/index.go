@@ -40,13 +40,8 @@ func (d *Debug) Index() (*Index, error) {
 		if len(x.offsets) == maxUnits {
 			return nil, fmt.Errorf("%w: more than %d units", ErrTooLarge, maxUnits)
 		}
-		u, err := d.readUnit(d.sections, off, nil)
-		if u == nil {
-			x.Damaged++ // how long it is is not known
-			break
-		}
 		n := uint32(len(x.offsets))
-		x.offsets = append(x.offsets, off)
+		u, err := d.readUnit(d.sections, off, nil)
 		if err == nil {
 			err = u.extents(u.low, u.high, u.ranges, func(e extent) {
 				if d.keeps(e) && e.end-e.start <= math.MaxUint32 && len(all) <= maxIndexed {
@@ -54,12 +49,16 @@ func (d *Debug) Index() (*Index, error) {
 				}
 			})
 		}
-		if d.lost != nil {
-			return nil, d.lost
-		}
 		if err != nil {
+			if lost := d.look(); lost != nil {
+				return nil, lost
+			}
 			x.Damaged++
 		}
+		if u == nil {
+			break // how long it is is not known
+		}
+		x.offsets = append(x.offsets, off)
 		if len(all) > maxIndexed {
 			return nil, fmt.Errorf("%w: more than %d ranges", ErrTooLarge, maxIndexed)
 		}

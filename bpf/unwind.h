@@ -313,15 +313,15 @@ static __always_inline int leave_handler(struct walk *w, enum wire_user_stack *e
 #define leave_handler(w, end) 0
 
 /*
- * Goes to the caller by the instructions behind the call, if these return at once. No table
- * is needed for that, nor a frame pointer, which such stubs keep seldom: those that Python
- * puts between its functions, for one (Python/asm_trampoline.S, CPython 3.12 and 3.13).
+ * Goes to the caller by the next instructions, if these return at once. No table is needed
+ * for that, nor a frame pointer, which such stubs keep seldom: those that Python puts between
+ * its functions, for one (Python/asm_trampoline.S, CPython 3.12 and 3.13).
  */
 static __always_inline int leave_stub(struct walk *w, enum wire_user_stack *end)
 {
 	__u64 code, ip, sp = w->sp, fp = w->fp;
 
-	if (w->exact || load_user(w->ip, &code))
+	if (load_user(w->ip, &code))
 		return 0;
 	if ((code & 0xffffff) == 0xc48348) { /* add $n, %rsp */
 		sp += (__s8)(code >> 24);

@@ -408,12 +408,38 @@ func TestStacksAreWalkedThroughSignatures(t *testing.T) {
 // where it returns at once, whatever looks like a frame pointer.
 func TestStacksAreWalkedThroughStubs(t *testing.T) {
 	p := openProgram(t, workloads.BuildDeep(t, "-static", "-no-pie"))
-	withStubs := func(s *unwind.Space) {
-		s.Regions = append(s.Regions, unwind.Region{Start: 1 << 40, End: 1<<40 + 1<<12})
-	}
 	for _, inParts := range samplers() {
-		p.requireChains(t, inParts, false, withStubs, []string{"?", "between", "?", "call_stubs", "end"}, "stubs", 60)
+		p.requireChains(t, inParts, false, withStubs,
+			[]string{"?", "call_third", "?", "call_second", "?", "call_first", "end"}, "stubs", 60)
 	}
+}
+
+// The same where it is the code itself that calls the kernel.
+func TestStacksAreWalkedFromStubs(t *testing.T) {
+	p := openProgram(t, workloads.BuildDeep(t, "-static", "-no-pie"))
+	want := []string{"?", "call_last", "end", "odd", "even", "main", "__libc_start_call_main", "__libc_start_main_impl", "_start"}
+	for _, inParts := range samplers() {
+		stacks, copied := p.walked(t, inParts, withStubs, "stub", "2")
+		require.Zero(t, copied)
+		whole, other := 0, map[string]int{}
+		for end, all := range stacks {
+			for _, stack := range all {
+				if got := p.names(stack); end == event.UserComplete && slices.Equal(got, want) {
+					whole++
+				} else {
+					other[fmt.Sprint(end, " ", strings.Join(got, " "))]++
+				}
+			}
+		}
+		t.Log(whole, "whole", other)
+		require.Greater(t, whole, 50)
+		require.LessOrEqual(t, len(other), 2, "before and behind what it does in the kernel")
+	}
+}
+
+// withStubs adds the code that the program makes, of which there is no table.
+func withStubs(s *unwind.Space) {
+	s.Regions = append(s.Regions, unwind.Region{Start: 1 << 40, End: 1<<40 + 1<<12})
 }
 
 // A stack that is deeper than what is taken is cut off, and says so.

@@ -90,7 +90,7 @@ var deep = []struct {
 		"burn handler __restore_rt kill interrupt interrupt_elsewhere"},
 	{"aligned", 10, "burn align", "burn align"},
 	{"vfork", 10, "burn spawn", ""},
-	{"stubs", 60, "burn [] between [] call_stubs", "burn [] between [] call_stubs"},
+	{"stubs", 60, "burn [] call_third [] call_second [] call_first", "burn [] call_third [] call_second [] call_first"},
 }
 
 func (b *builder) deep() (out []program) {

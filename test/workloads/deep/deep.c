@@ -20,6 +20,7 @@
  *   thread       the chain is of a thread
  *   vfork        a child on the stack of its parent
  *   stubs        code made at run time, of which nothing tells, calls and is called
+ *   stub         it calls the kernel again and again, and returns
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -200,32 +201,35 @@ static NOINLINE void align(int n)
 }
 
 /*
- * Call what they are given, as the code does that Python puts between its functions. On x86
- * none keeps a frame pointer, and in the second what looks like one leads elsewhere.
+ * All but the last call what they are given, as the code does that Python puts between its
+ * functions. On x86 the first two keep no frame pointer, and in the second what looks like one
+ * leads elsewhere. The third does something else before it returns, and keeps one. The last
+ * fills memory with random numbers: it is in the kernel nearly always, about to return.
  */
 #define STUBS ((char *)(1UL << 40)) /* where tests know them to be */
+#define STUB(n) ((void *)(STUBS + (n) * sizeof(stub[0])))
 #if defined(__x86_64__)
-static const unsigned char stub[2][64] = {
+static const unsigned char stub[4][64] = {
 	/* sub $8, %rsp; call *%rdi; add $8, %rsp; ret */
 	{ 0x48, 0x83, 0xec, 0x08, 0xff, 0xd7, 0x48, 0x83, 0xc4, 0x08, 0xc3 },
 	/* push %rbp; lea 16(%rsp), %rbp; call *%rdi; pop %rbp; ret */
 	{ 0x55, 0x48, 0x8d, 0x6c, 0x24, 0x10, 0xff, 0xd7, 0x5d, 0xc3 },
+	/* push %rbp; mov %rsp, %rbp; call *%rdi; nop; pop %rbp; ret */
+	{ 0x55, 0x48, 0x89, 0xe5, 0xff, 0xd7, 0x90, 0x5d, 0xc3 },
+	/* xor %edx, %edx; mov $318, %eax; syscall; ret */
+	{ 0x31, 0xd2, 0xb8, 0x3e, 0x01, 0x00, 0x00, 0x0f, 0x05, 0xc3 },
 };
 #elif defined(__aarch64__)
 /* stp x29, x30, [sp, -16]!; mov x29, sp; blr x0; ldp x29, x30, [sp], 16; ret */
-static const unsigned int stub[2][16] = {
-	{ 0xa9bf7bfd, 0x910003fd, 0xd63f0000, 0xa8c17bfd, 0xd65f03c0 },
-	{ 0xa9bf7bfd, 0x910003fd, 0xd63f0000, 0xa8c17bfd, 0xd65f03c0 },
+#define CALLS { 0xa9bf7bfd, 0x910003fd, 0xd63f0000, 0xa8c17bfd, 0xd65f03c0 }
+static const unsigned int stub[4][16] = {
+	CALLS, CALLS, CALLS,
+	/* the same, with mov x2, xzr; mov w8, 278; svc 0 */
+	{ 0xa9bf7bfd, 0x910003fd, 0xaa1f03e2, 0x528022c8, 0xd4000001, 0xa8c17bfd, 0xd65f03c0 },
 };
 #endif
 
-static NOINLINE void between(void)
-{
-	((void (*)(void (*)(void)))(STUBS + sizeof(stub[0])))(burn);
-	__asm__ volatile("");
-}
-
-static NOINLINE void call_stubs(void)
+static NOINLINE void make_stubs(void)
 {
 	char *p = mmap(STUBS, sizeof(stub), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
@@ -235,8 +239,36 @@ static NOINLINE void call_stubs(void)
 	if (mprotect(p, sizeof(stub), PROT_READ | PROT_EXEC))
 		err(1, "mprotect");
 	__builtin___clear_cache(p, p + sizeof(stub));
-	((void (*)(void (*)(void)))p)(between);
+}
+
+static NOINLINE void call_third(void)
+{
+	((void (*)(void (*)(void)))STUB(2))(burn);
 	__asm__ volatile("");
+}
+
+static NOINLINE void call_second(void)
+{
+	((void (*)(void (*)(void)))STUB(1))(call_third);
+	__asm__ volatile("");
+}
+
+/* Its frame can be left with the frame pointer only, which code that it calls has to keep. */
+static NOINLINE void call_first(int n)
+{
+	char some[40 + n % 8];
+
+	__asm__ volatile("" : : "r"(some) : "memory");
+	((void (*)(void (*)(void)))STUB(0))(call_second);
+	__asm__ volatile("" : : "r"(some) : "memory");
+}
+
+static NOINLINE void call_last(void)
+{
+	static char some[1 << 20];
+
+	for (;;)
+		((void (*)(char *, unsigned long))STUB(3))(some, sizeof(some));
 }
 
 static void end(const char *kind)
@@ -263,9 +295,13 @@ static void end(const char *kind)
 		measure();
 	else if (!strcmp(kind, "vfork"))
 		spawn();
-	else if (!strcmp(kind, "stubs"))
-		call_stubs();
-	else
+	else if (!strcmp(kind, "stubs")) {
+		make_stubs();
+		call_first(3);
+	} else if (!strcmp(kind, "stub")) {
+		make_stubs();
+		call_last();
+	} else
 		burn();
 	__asm__ volatile("");
 }

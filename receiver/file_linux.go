@@ -39,7 +39,7 @@ func (r procReader) file(request pipeline.FileRequest) (pipeline.FileAnswer, err
 		return r.vdso(request)
 	}
 	answer := pipeline.FileAnswer{ID: request.ID}
-	var fault error
+	var fault, tableFault error
 	f, err := r.open(request, func(f *os.File, pids []uint32) (ok bool) {
 		if answer.Content, ok = identify(f, request.Mapping.BuildID); !ok {
 			return false
@@ -49,7 +49,7 @@ func (r procReader) file(request pipeline.FileRequest) (pipeline.FileAnswer, err
 		}
 		answer.File, fault = r.read(f, answer.Content.Size, request, pids)
 		if !request.Placed {
-			answer.Table, _ = unwind.Compile(r.stoppable(f), answer.Content.Size) // few files have none
+			answer.Table, tableFault = compile(r.stoppable(f), answer.Content.Size, request.Mapping.Path)
 		}
 		return true
 	})
@@ -57,11 +57,26 @@ func (r procReader) file(request pipeline.FileRequest) (pipeline.FileAnswer, err
 		return pipeline.FileAnswer{ID: request.ID}, nil
 	}
 	f.Close()
-	answer.Faulty = fault != nil
+	answer.Faulty, answer.TableFaulty = fault != nil, tableFault != nil
 	if answer.File != nil {
 		r.readBytes.Add(answer.Content.Size)
 	}
-	return answer, fault
+	return answer, errors.Join(fault, tableFault)
+}
+
+// compile reads the unwind information of a file. The error is about what was left out.
+func compile(r io.ReaderAt, size int64, path string) (*unwind.Table, error) {
+	table, err := unwind.Compile(r, size)
+	switch {
+	case err == nil && table.Damaged == 0:
+		return table, nil
+	case err == nil:
+		err = fmt.Errorf("%d of %d descriptions: %w", table.Damaged, table.Damaged+table.Functions, table.Cause)
+	case errors.Is(err, symbol.ErrNotELF), errors.Is(err, symbol.ErrUnsupported), errors.Is(err, unwind.ErrArch),
+		errors.Is(err, unwind.ErrNoFrames):
+		return nil, nil
+	}
+	return table, fmt.Errorf("unwind information of %q is left out: %w", path, err)
 }
 
 // open opens the file where its process or the parent has it, else where another process

@@ -189,6 +189,43 @@ func TestDamagedDebugInformationIsNamed(t *testing.T) {
 	require.ErrorContains(t, err, ".dwo")
 }
 
+// What is wrong with unwind information is told with the file's name, and nothing is of files
+// that have none.
+func TestDamagedUnwindInformationIsNamed(t *testing.T) {
+	r, dir := hostileReader(t)
+	file, section := filepath.Join(dir, "damaged"), filepath.Join(dir, "section")
+	program(t, file)
+	answer, err := r.file(requestOf(t, file))
+	require.NoError(t, err)
+	require.False(t, answer.TableFaulty)
+	functions := answer.Table.Functions
+
+	change := func(args ...string) {
+		t.Helper()
+		out, err := exec.Command("objcopy", append(args, file)...).CombinedOutput()
+		require.NoError(t, err, string(out))
+	}
+	change("--dump-section", ".eh_frame="+section)
+	content, err := os.ReadFile(section)
+	require.NoError(t, err)
+	first := 4 + binary.LittleEndian.Uint32(content)
+	content[first+4] ^= 0x7f // how far back what it shares with others is
+	require.NoError(t, os.WriteFile(section, content, 0o600))
+	change("--update-section", ".eh_frame="+section)
+	answer, err = r.file(requestOf(t, file))
+	require.ErrorContains(t, err, file)
+	require.ErrorContains(t, err, fmt.Sprintf("1 of %d descriptions", functions))
+	require.True(t, answer.TableFaulty)
+	require.False(t, answer.Faulty)
+	require.Equal(t, functions-1, answer.Table.Functions)
+
+	program(t, file, "-g0", "-nostdlib", "-static", "-Wl,-e,main", "-fno-asynchronous-unwind-tables")
+	answer, err = r.file(requestOf(t, file))
+	require.NoError(t, err)
+	require.Nil(t, answer.Table)
+	require.False(t, answer.TableFaulty)
+}
+
 // Programs whose debug files are known by a checksum alone, and are as large as is read.
 func TestManyLargeFilesToSumUp(t *testing.T) {
 	r, dir := hostileReader(t)

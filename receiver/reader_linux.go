@@ -20,7 +20,6 @@ import (
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/service"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/source"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/symbol"
-	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/unwind"
 )
 
 // procReader reads the host's /proc, and the files of processes.
@@ -100,7 +99,9 @@ func (r procReader) vdso(request pipeline.FileRequest) (pipeline.FileAnswer, err
 	content, size := bytes.NewReader(image), int64(len(image))
 	answer.File, err = symbol.Read(content, size, symbol.Options{Native: r.names.Kernel})
 	if !request.Placed {
-		answer.Table, _ = unwind.Compile(content, size)
+		var fault error
+		answer.Table, fault = compile(content, size, request.Mapping.Path)
+		err = errors.Join(err, fault)
 	}
 	return answer, err
 }

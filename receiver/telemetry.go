@@ -86,8 +86,8 @@ func (t *telemetry) instruments() []metric.Observable {
 		b.ReceiverEbpfProfilerDebugUnits, b.ReceiverEbpfProfilerSymbolFilesFaulty,
 		b.ReceiverEbpfProfilerSymbolCacheBytes, b.ReceiverEbpfProfilerSymbolCacheEvictions,
 		b.ReceiverEbpfProfilerThreadContexts, b.ReceiverEbpfProfilerThreadContextsUnresolved,
-		b.ReceiverEbpfProfilerUnwindTableBytes, b.ReceiverEbpfProfilerUnwindTablesRefused,
-		b.ReceiverEbpfProfilerWatermarkLag,
+		b.ReceiverEbpfProfilerUnwindTableBytes, b.ReceiverEbpfProfilerUnwindTablesFaulty,
+		b.ReceiverEbpfProfilerUnwindTablesRefused, b.ReceiverEbpfProfilerWatermarkLag,
 	}
 }
 
@@ -131,6 +131,7 @@ func (t *telemetry) observe(_ context.Context, o metric.Observer) error {
 	t.by(o, b.ReceiverEbpfProfilerThreadContexts, "outcome", threadContexts(s))
 	t.total(o, b.ReceiverEbpfProfilerThreadContextsUnresolved, s.pipeline.Threads.Unresolved)
 	t.total(o, b.ReceiverEbpfProfilerUnwindTableBytes, s.counters.TableBytes)
+	t.total(o, b.ReceiverEbpfProfilerUnwindTablesFaulty, s.pipeline.TablesFaulty)
 	t.total(o, b.ReceiverEbpfProfilerUnwindTablesRefused, s.pipeline.TablesFull)
 	lag := time.Duration(t.now() - s.until)
 	o.ObserveFloat64(b.ReceiverEbpfProfilerWatermarkLag, lag.Seconds(), t.own)

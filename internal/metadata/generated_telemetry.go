@@ -67,6 +67,7 @@ type TelemetryBuilder struct {
 	ReceiverEbpfProfilerThreadContexts            metric.Int64ObservableCounter
 	ReceiverEbpfProfilerThreadContextsUnresolved  metric.Int64ObservableCounter
 	ReceiverEbpfProfilerUnwindTableBytes          metric.Int64ObservableGauge
+	ReceiverEbpfProfilerUnwindTablesFaulty        metric.Int64ObservableCounter
 	ReceiverEbpfProfilerUnwindTablesRefused       metric.Int64ObservableCounter
 	ReceiverEbpfProfilerWatermarkLag              metric.Float64ObservableGauge
 }
@@ -637,6 +638,21 @@ func (builder *TelemetryBuilder) RegisterReceiverEbpfProfilerUnwindTableBytesCal
 	return nil
 }
 
+// RegisterReceiverEbpfProfilerUnwindTablesFaultyCallback sets callback for observable ReceiverEbpfProfilerUnwindTablesFaulty metric.
+func (builder *TelemetryBuilder) RegisterReceiverEbpfProfilerUnwindTablesFaultyCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ReceiverEbpfProfilerUnwindTablesFaulty, obs: o})
+		return nil
+	}, builder.ReceiverEbpfProfilerUnwindTablesFaulty)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 // RegisterReceiverEbpfProfilerUnwindTablesRefusedCallback sets callback for observable ReceiverEbpfProfilerUnwindTablesRefused metric.
 func (builder *TelemetryBuilder) RegisterReceiverEbpfProfilerUnwindTablesRefusedCallback(cb metric.Int64Callback) error {
 	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
@@ -939,6 +955,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_receiver_ebpf_profiler_unwind_table_bytes",
 		metric.WithDescription("Memory of the tables by which the kernel side walks user stacks. [Development]"),
 		metric.WithUnit("By"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverEbpfProfilerUnwindTablesFaulty, err = builder.meter.Int64ObservableCounter(
+		"otelcol_receiver_ebpf_profiler_unwind_tables_faulty",
+		metric.WithDescription("Executable files of which unwind information was left out because it is damaged or exceeds a limit; stacks may end in them. The log names them. [Development]"),
+		metric.WithUnit("{file}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverEbpfProfilerUnwindTablesRefused, err = builder.meter.Int64ObservableCounter(

@@ -43,8 +43,9 @@ type FileAnswer struct {
 	Table  *unwind.Table
 	Pieces []unwind.Piece
 	Full   bool
-	// Faulty: something of its names is damaged or too large, and was left out.
-	Faulty bool
+	// Faulty: something of its names is damaged or too large, and was left out; TableFaulty:
+	// of its table.
+	Faulty, TableFaulty bool
 }
 
 const (
@@ -72,8 +73,9 @@ type code struct {
 	tables shelf
 	// absent are files that could not be had when they were last asked for.
 	absent map[event.FileID]struct{}
-	// full counts the tables that found no room, faulty the files that have names in part.
-	full, faulty uint64
+	// full counts the tables that found no room, faultyTables those that lack something, faulty
+	// the files that have names in part.
+	full, faultyTables, faulty uint64
 	// wanted are the files that were asked for and have not been answered, and whether
 	// their tables had been placed.
 	wanted        map[event.FileID]bool
@@ -199,6 +201,9 @@ func (c *code) loaded(a FileAnswer) {
 	}
 	if a.Faulty {
 		c.faulty++
+	}
+	if a.TableFaulty {
+		c.faultyTables++
 	}
 }
 

@@ -39,6 +39,19 @@ func TestAFileIsReadOnceByItsBuildID(t *testing.T) {
 	require.Empty(t, c.requests(9))
 }
 
+// What was left out of files is counted, by what it was.
+func TestFaultsOfFilesAreCounted(t *testing.T) {
+	p := newPipeline()
+	for i, a := range []FileAnswer{{}, {Faulty: true}, {TableFaulty: true}, {TableFaulty: true}, {Full: true}, {Full: true}, {Full: true}} {
+		a.ID, a.File = event.FileID{BuildID: fmt.Sprint(i)}, file("text")
+		p.Loaded(a)
+	}
+	s := p.Stats()
+	require.EqualValues(t, 1, s.FilesFaulty)
+	require.EqualValues(t, 2, s.TablesFaulty)
+	require.EqualValues(t, 3, s.TablesFull)
+}
+
 // Of a file without build ID a record tells the inode only, whose contents may be
 // changed in place: it is looked at again.
 func TestAFileThatIsChangedInPlaceIsReadAgain(t *testing.T) {

@@ -45,8 +45,9 @@ type Stats struct {
 	PerfMaps    PerfMaps
 	Contexts    Contexts
 	Threads     ThreadContexts
-	// TablesFull counts unwind tables that found no room.
-	TablesFull uint64
+	// TablesFaulty counts files whose unwind tables lack something, TablesFull those that
+	// found no room.
+	TablesFaulty, TablesFull uint64
 	// Copied counts stacks that were walked here, from a copy.
 	Copied uint64
 }
@@ -64,6 +65,7 @@ func (p *Pipeline) Stats() Stats {
 		PerfMaps:       p.jit.stats,
 		Contexts:       p.contexts.stats,
 		Threads:        p.walk.threads.stats(),
+		TablesFaulty:   p.code.faultyTables,
 		TablesFull:     p.code.full,
 		Copied:         p.copies.walked,
 	}

@@ -65,9 +65,9 @@ type program struct {
 var programs = []program{
 	{"source", "../../internal/source",
 		"^(TestTheBarrier.*|TestNoBarrierIsFound|TestSlow.*|TestSlewed.*|TestNoRecord.*|TestEverySampleTakenIsDrained|TestACPU.*|" +
-			"TestEverySampleHasItsLife|TestTurns.*|TestReleased.*|TestMappings.*|TestStacksAreWalked.*|TestStacksOf32Bit.*|TestTables.*|TestTheVerifier.*)$",
+			"TestEverySampleHasItsLife|TestTurns.*|TestReleased.*|TestMappings.*|TestStacksAreWalked.*|TestStacksOf32Bit.*|TestTables.*|TestTheVerifier.*|TestProgramSizes)$",
 		"^(TestTheBarrierOfTheSourceWaits|TestNoBarrierIsFound|TestSlowProducers.*|TestNoRecordOfASamplerInPartsIsLate|" +
-			"TestTurns.*|TestStacksAreWalked.*|TestStacksOf32Bit.*|TestTheVerifier.*)$"},
+			"TestTurns.*|TestStacksAreWalked.*|TestStacksOf32Bit.*|TestTheVerifier.*|TestProgramSizes)$"},
 	{"guest", "./guest", ".", ""},
 }
 

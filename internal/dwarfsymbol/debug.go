@@ -59,6 +59,8 @@ type Debug struct {
 	kept    int              // bytes of abbrevs
 	units   map[uint64]*unit // by their offset
 	index   *Index
+	// indexErr is why there is none of a file that is referred to.
+	indexErr error
 	// alt is the supplementary file (dwz), pack the DWARF package, if they were opened.
 	alt, pack  *Debug
 	altErr     error

@@ -162,12 +162,11 @@ func (u *unit) bytes(off, n uint64) ([]byte, error) {
 
 // unitAround returns the unit that the offset in .debug_info lies in.
 func (d *Debug) unitAround(off uint64) (*unit, error) {
-	if d.index == nil {
-		x, err := d.Index()
-		if err != nil {
-			return nil, err
-		}
-		d.index = x
+	if d.index == nil && d.indexErr == nil {
+		d.index, d.indexErr = d.readIndex()
+	}
+	if d.indexErr != nil {
+		return nil, d.indexErr
 	}
 	start, ok := d.index.around(off)
 	if !ok {

@@ -172,7 +172,12 @@ func (f *files) find(t *fileTable, n uint64) (p string, directory uint64, ok boo
 	if n < t.first || i >= uint64(len(t.starts)) {
 		return "", 0, false, nil
 	}
-	e, err := f.entry(t, &cursor{b: t.content[t.starts[i]:]})
+	c := cursor{b: t.content[t.starts[i]:]}
+	size := len(c.b)
+	e, err := f.entry(t, &c)
+	if err == nil {
+		err = f.unit.debug.spend(size - len(c.b)) // files may share a long one
+	}
 	if err != nil {
 		return "", 0, false, err
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -105,6 +106,22 @@ func TestFilesOfOneLongDirectory(t *testing.T) {
 	var err error
 	assert.Less(t, allocated(func() { _, err = read(t, p) }), uint64(8*maxPaths))
 	assert.ErrorIs(t, err, ErrTooLarge)
+}
+
+// TestFilesThatShareALongEntry: each could have it read again.
+func TestFilesThatShareALongEntry(t *testing.T) {
+	const n = 1 << 16
+	used := make([]uint64, n)
+	for i := range used {
+		used[i] = uint64(i)
+	}
+	long := append([]byte("a\x00"), append(bytes.Repeat([]byte{0x80}, 4<<20), 0)...)
+	directories := newTable([]byte{contentPath, formString, contentTime, formUdata}, 1, long)
+	p := lined(5, append(directories, newTable([]byte{contentPath, formString}, n, bytes.Repeat([]byte("b\x00"), n))...), used...)
+	began := time.Now()
+	_, err := read(t, p)
+	assert.ErrorIs(t, err, ErrTooLarge)
+	assert.Less(t, time.Since(began), 5*time.Second)
 }
 
 // TestFilesWithoutBytes: as many as the header says would be in a few bytes.

@@ -34,6 +34,13 @@ type Index struct {
 // Index reads the headers and ranges of all units.
 func (d *Debug) Index() (*Index, error) {
 	d.budget()
+	return d.readIndex()
+}
+
+func (d *Debug) readIndex() (*Index, error) {
+	if d.info == nil || d.abbrev == nil {
+		return nil, ErrNone
+	}
 	x := &Index{}
 	var all []unitRange
 	for off := uint64(0); off < d.info.size; {

@@ -43,6 +43,34 @@ func TestReferencesToASupplementaryFile(t *testing.T) {
 	}
 }
 
+// TestSupplementsThatHaveNothing: whatever file the link names, it is looked at once.
+func TestSupplementsThatHaveNothing(t *testing.T) {
+	abbrevs := append(tinyAbbrevs[:len(tinyAbbrevs)-1:len(tinyAbbrevs)-1],
+		10, tagSubprogram, 0, atLowPC, formAddr, atHighPC, formData4, atAbstractOrigin)
+	abbrevs = append(binary.AppendUvarint(abbrevs, formGNURefAlt), 0, 0, 0)
+	p := tiny(entry1(10, 0x2100, 0x100, first))
+	p[1] = abbrevs
+	for name, without := range map[string]func(*Debug){
+		"no units":         func(d *Debug) { d.info = nil },
+		"no abbreviations": func(d *Debug) { d.abbrev = nil },
+	} {
+		d := p.debug()
+		x, err := d.Index()
+		require.NoError(t, err)
+		d.alt, d.altErr = tiny([]byte("\x04shared\x00")).debug(), nil
+		without(d.alt)
+		_, err = d.Unit(x, 0)
+		require.ErrorIs(t, err, ErrNone, name)
+		require.ErrorIs(t, d.alt.indexErr, ErrNone, name)
+	}
+
+	// What references make it read is part of one piece of work.
+	d := tiny([]byte("\x04shared\x00")).debug()
+	d.left = 0
+	_, err := d.unitAround(first)
+	require.ErrorIs(t, err, ErrTooLarge)
+}
+
 func TestLinksToASupplementaryFile(t *testing.T) {
 	for name, c := range map[string]struct {
 		alt, sup string

@@ -101,6 +101,7 @@ func (r procReader) vdso(request pipeline.FileRequest) (pipeline.FileAnswer, err
 	if !request.Placed {
 		var fault error
 		answer.Table, fault = compile(content, size, request.Mapping.Path)
+		answer.TableFaulty = fault != nil
 		err = errors.Join(err, fault)
 	}
 	return answer, err

@@ -20,6 +20,8 @@ type Window struct {
 	binaries      []binary
 	kernel        *symbol.Kernel
 	kernelBuildID string
+	// kernelBefore are the symbols that were replaced in this window, nil if none were.
+	kernelBefore *symbol.Kernel
 	// made is the code from firstMade on.
 	made []event.KernelCode
 }
@@ -49,6 +51,9 @@ func (w *window) close(n notes) *Window {
 		kernel:        w.code.kernel,
 		kernelBuildID: w.code.kernelBuildID,
 		made:          make([]event.KernelCode, len(w.kernelMade)),
+	}
+	if w.Start() < w.code.kernelFrom {
+		c.kernelBefore = w.code.kernelBefore
 	}
 	for i, m := range w.kernelMade {
 		c.made[i] = m.KernelCode
@@ -146,7 +151,7 @@ func (w *Window) resolveKernel(address uint64) profile.Location {
 	if w.kernel == nil {
 		return l
 	}
-	name, module, named := w.kernel.Name(address)
+	name, module, named := w.kernelName(address)
 	l.Lines = line(name)
 	if module != "" {
 		l.Mapping.Filename = "[" + module + "]"
@@ -160,6 +165,17 @@ func (w *Window) resolveKernel(address uint64) profile.Location {
 		l.Mapping.GNUBuildID = w.kernelBuildID
 	}
 	return l
+}
+
+// kernelName looks an address up. Where the symbols changed in the window, what was there when
+// it began counts: what came in its place has a record of its own, unless it is a module.
+func (w *Window) kernelName(address uint64) (name, module string, ok bool) {
+	if w.kernelBefore != nil {
+		if name, module, ok = w.kernelBefore.Name(address); ok {
+			return name, module, ok
+		}
+	}
+	return w.kernel.Name(address)
 }
 
 // resolve gives a file's frame the address that the file itself uses: it is the

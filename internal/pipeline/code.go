@@ -82,6 +82,10 @@ type code struct {
 	queue         []FileRequest
 	kernel        *symbol.Kernel
 	kernelBuildID string
+	// kernelBefore are the symbols that were replaced by those that were read from kernelFrom
+	// on, as long as a window is open that began before.
+	kernelBefore *symbol.Kernel
+	kernelFrom   event.KTime
 }
 
 func newCode(maxBytes int) *code {

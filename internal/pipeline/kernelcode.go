@@ -147,7 +147,7 @@ func (c *kernelCode) put(m *madeCode) {
 			c.drop()
 			continue
 		}
-		before.ended = m.KTime
+		before.ended = max(m.KTime, m.ended)
 		c.former = append(c.former, before)
 	}
 	c.made = slices.Delete(c.made, first, end)

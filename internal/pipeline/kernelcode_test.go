@@ -198,6 +198,29 @@ func TestKernelCodeIsThatOfTheSample(t *testing.T) {
 	})
 }
 
+// Samples of before the symbols were read again have the names of what was there, also if
+// the record of its end was lost.
+func TestKernelCodeOfTheListBeforeHasItsName(t *testing.T) {
+	const at = 0xffffffffc0001000
+	p := newPipeline()
+	p.KernelLoaded(KernelAnswer{Symbols: kernelSymbols(t, "ffffffffc0001000 t bpf_prog_1_old\t[bpf]\n")})
+	p.Batch(batch(sampleIn(1400*ms, at+0x10)))
+	p.Complete(1500 * ms)
+	p.KernelLoaded(KernelAnswer{Symbols: kernelSymbols(t, "ffffffffc0001000 t bpf_prog_2_new\t[bpf]\nffffffffc0008000 t module\t[m]\n"), From: 1600 * ms})
+	made := event.KernelCode{KTime: 1550 * ms, Start: at, End: at + 0x80, Name: "bpf_prog_2_new", BPF: true}
+	p.Batch(&event.Batch{Kernel: []event.KernelCode{made}})
+	p.Batch(batch(sampleIn(1520*ms, at+0x10), sampleIn(1700*ms, at+0x10), sampleIn(1750*ms, at+0x7010)))
+	require.Equal(t, map[event.KTime]string{
+		1400 * ms: "[bpf] bpf_prog_1_old",
+		1520 * ms: "[bpf] bpf_prog_1_old",
+		1700 * ms: "[bpf] bpf_prog_2_new",
+		1750 * ms: "[m] module",
+	}, kernelNames(t, p.Complete(2100*ms)))
+	p.Batch(batch(sampleIn(2500*ms, at+0x10)))
+	require.Equal(t, map[event.KTime]string{2500 * ms: "[bpf] bpf_prog_2_new"}, kernelNames(t, p.Flush(2600*ms)))
+	require.Nil(t, p.code.kernelBefore)
+}
+
 // A program that only the list knows has its name up to its end, and to the end of that window.
 func TestKernelCodeOfTheListGoes(t *testing.T) {
 	const at = 0xffffffffc0001000
@@ -334,6 +357,11 @@ func TestLostRecordsOfKernelCodeAreMadeUpFor(t *testing.T) {
 	}, kernelNames(t, p.Flush(5400*ms)))
 	p.Complete(70_000 * ms)
 	require.True(t, p.KernelRequested(), "for what was lost meanwhile")
+	p.KernelLoaded(KernelAnswer{})
+	p.Complete(100_000 * ms)
+	require.False(t, p.KernelRequested())
+	p.Complete(140_000 * ms)
+	require.True(t, p.KernelRequested(), "they could not be read")
 }
 
 // What was dropped before the symbols were read again had its name until then.

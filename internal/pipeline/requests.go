@@ -118,8 +118,10 @@ func (p *Pipeline) KernelRequested() bool {
 func (p *Pipeline) KernelLoaded(a KernelAnswer) {
 	p.kernel.reading = false
 	if a.Symbols == nil && p.code.kernel != nil {
-		return // could not be read again
+		p.kernel.doubt = true // they could not be read again
+		return
 	}
+	p.code.kernelBefore, p.code.kernelFrom = p.code.kernel, a.From
 	p.code.kernel, p.code.kernelBuildID = a.Symbols, a.BuildID
 	p.kernel.modules = a.Modules
 	p.kernel.loaded(a.Symbols, a.From)

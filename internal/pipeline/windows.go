@@ -64,6 +64,9 @@ func (p *Pipeline) handOut(closed []*Window) []*Window {
 	p.copies.retry(w, p.count)
 	p.selection.settle(w)
 	p.kernel.window(p.code.kernel, w.End())
+	if w.Start() >= p.code.kernelFrom {
+		p.code.kernelBefore = nil
+	}
 	if p.ending = nil; w.Samples() == 0 {
 		return closed
 	}

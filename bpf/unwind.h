@@ -346,6 +346,7 @@ static __always_inline int leave_stub(struct walk *w, enum wire_user_stack *end)
 	w->ip = ip;
 	w->sp = sp;
 	w->fp = fp;
+	w->exact = 0;
 	return 1;
 }
 #endif

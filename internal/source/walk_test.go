@@ -7,6 +7,7 @@ package source
 
 import (
 	"debug/elf"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -426,6 +427,7 @@ func TestStacksAreWalkedFromStubs(t *testing.T) {
 			for _, stack := range all {
 				if got := p.names(stack); end == event.UserComplete && slices.Equal(got, want) {
 					whole++
+					require.True(t, p.inCall(t, stack[1]), "%#x is behind the call", stack[1])
 				} else {
 					other[fmt.Sprint(end, " ", strings.Join(got, " "))]++
 				}
@@ -435,6 +437,22 @@ func TestStacksAreWalkedFromStubs(t *testing.T) {
 		require.Greater(t, whole, 50)
 		require.LessOrEqual(t, len(other), 2, "before and behind what it does in the kernel")
 	}
+}
+
+// inCall reports whether an address is that of the last byte of a call through a register.
+func (p *program) inCall(t *testing.T, address uint64) bool {
+	t.Helper()
+	f, err := elf.Open(p.path)
+	require.NoError(t, err)
+	defer f.Close()
+	text := f.Section(".text")
+	var code [4]byte
+	_, err = text.ReadAt(code[:], int64(address-text.Addr)-3)
+	require.NoError(t, err)
+	if runtime.GOARCH == "arm64" { // blr, C6.2.34 of the architecture's manual
+		return binary.LittleEndian.Uint32(code[:])&0xfffffc1f == 0xd63f0000
+	}
+	return code[2] == 0xff && code[3]&0xf8 == 0xd0
 }
 
 // withStubs adds the code that the program makes, of which there is no table.

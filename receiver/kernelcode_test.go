@@ -65,7 +65,7 @@ func spin(t *testing.T, p *ebpf.Program, long time.Duration) {
 }
 
 // programs are the samples in code of BPF that this process had run, by what follows the
-// program's tag in its name, "" if it has none.
+// program's tag in its name, and those in unnamed code of the kernel, "".
 func programs(sink *consumertest.ProfilesSink) map[string]int {
 	got := map[string]int{}
 	eachProgramSample(sink, func(name string, s pprofile.Sample) { got[name] += s.TimestampsUnixNano().Len() })
@@ -82,13 +82,16 @@ func eachProgramSample(sink *consumertest.ProfilesSink, yield func(name string, 
 			return
 		}
 		l := d.LocationTable().At(int(stack.LocationIndices().At(0)))
-		if fileOf(d, l) != "[bpf]" {
-			return
-		}
-		name := ""
+		file, name := fileOf(d, l), ""
 		if l.Lines().Len() > 0 {
 			name = d.StringTable().At(int(d.FunctionTable().At(int(l.Lines().At(0).FunctionIndex())).NameStrindex()))
-			name = name[max(strings.Index(name, "spin_"), 0):]
+			at := strings.Index(name, "spin_")
+			if file != "[bpf]" || at < 0 { // the kernel, or a program of somebody else
+				return
+			}
+			name = name[at:]
+		} else if file != "[kernel.kallsyms]" {
+			return
 		}
 		yield(name, s)
 	})

@@ -31,8 +31,8 @@ func TestSamplingByLot(t *testing.T) {
 	s.Random = func() float64 { return []float64{0.2999, 0.3}[(draws.Add(1)-1)%2] }
 	sink := &consumertest.ProfilesSink{}
 	burn(t)
-	began := time.Now()
 	r := startKernel(t, s, sink)
+	began := time.Now()
 	ledger := receiver.ReadLedger(r)
 	looks, on := 0, 0
 	for time.Since(began) < 6*interval+interval/2 {

@@ -118,10 +118,13 @@ func TestACPUWithoutARingLosesNoLifecycleRecord(t *testing.T) {
 	require.NoError(t, k.follow(all[:len(all)-1]))
 	require.NoError(t, k.objects.Rings.Delete(uint32(last)))
 	pid := onCPU(t, last, "true")
-	time.Sleep(100 * time.Millisecond) // a process is freed a grace period after its end
+	var batch event.Batch
+	require.Eventually(t, func() bool { // a process is freed a grace period after its end, or more
+		drainAll(k, &batch)
+		return slices.ContainsFunc(batch.Lifecycle, func(l event.Lifecycle) bool { return l.Proc.PID == pid && l.Kind == event.Free })
+	}, 10*time.Second, 50*time.Millisecond)
 	require.NoError(t, k.Stop())
 	require.NoError(t, k.Barrier())
-	var batch event.Batch
 	drainAll(k, &batch)
 	var kinds []event.Kind
 	for _, l := range batch.Lifecycle {

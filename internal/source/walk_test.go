@@ -83,8 +83,12 @@ func (p *program) names(stack []uint64) (out []string) {
 func (p *program) start(t testing.TB, arguments ...string) (pid int) {
 	t.Helper()
 	cmd := exec.Command(p.path, arguments...)
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	_, err = out.Read(make([]byte, len("ready\n")))
+	require.NoError(t, err)
 	time.Sleep(50 * time.Millisecond)
 	return cmd.Process.Pid
 }

@@ -90,6 +90,8 @@ func TestSkippedRunsOfProgramsNeitherLeakNorLie(t *testing.T) {
 	require.Eventually(t, func() bool { return known() <= existing(t)+5 }, 60*time.Second, 500*time.Millisecond,
 		"%d known, %d exist", known(), existing(t))
 	p.requireClosed(t)
+	require.Eventually(t, func() bool { return p.metric(t, "lifecycle_lost") == int64(skipped(t)) }, 60*time.Second, 500*time.Millisecond,
+		"as of the last completion")
 	is, misses := p.metrics(t), skipped(t)
 	require.NoError(t, p.Shutdown(t.Context()))
 	right := 0

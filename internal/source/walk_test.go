@@ -6,6 +6,7 @@
 package source
 
 import (
+	"bytes"
 	"debug/elf"
 	"encoding/binary"
 	"errors"
@@ -83,14 +84,29 @@ func (p *program) names(stack []uint64) (out []string) {
 func (p *program) start(t testing.TB, arguments ...string) (pid int) {
 	t.Helper()
 	cmd := exec.Command(p.path, arguments...)
-	out, err := cmd.StdoutPipe()
-	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	_, err = out.Read(make([]byte, len("ready\n")))
-	require.NoError(t, err)
-	time.Sleep(50 * time.Millisecond)
+	for range 500 { // it burns from the first moment on
+		if ticks(t, cmd.Process.Pid) >= 5 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 	return cmd.Process.Pid
+}
+
+// ticks is the CPU time of a process, in hundredths of a second (proc_pid_stat(5)).
+func ticks(t testing.TB, pid int) (n int) {
+	t.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	require.NoError(t, err)
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')'):]))
+	for _, field := range fields[12:14] { // utime and stime, the 14th and 15th of all
+		of, err := strconv.Atoi(field)
+		require.NoError(t, err)
+		n += of
+	}
+	return n
 }
 
 // publish tells the sampler of the memory of a process, as that of the image that

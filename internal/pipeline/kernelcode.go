@@ -205,11 +205,15 @@ func lists(k *symbol.Kernel, at uint64) bool {
 // loaded is told that the symbols were read again, from a time on. What was dropped a moment
 // before may still be in them: the record comes first (bpf_prog_put_deferred in
 // kernel/bpf/syscall.c, v6.12). What was made before and is not among them has gone without
-// a record.
+// a record; what was known to be gone is so up to the end of the window.
 func (c *kernelCode) loaded(k *symbol.Kernel, from event.KTime) {
 	const moment = event.KTime(time.Second)
 	c.made = slices.DeleteFunc(c.made, func(m *madeCode) bool {
-		return m.KTime+moment < from && m.ended == 0 && (m.Gone || !has(k, m))
+		before := m.KTime+moment < from && m.ended == 0
+		if before && m.Gone {
+			m.ended = from
+		}
+		return before && !m.Gone && !has(k, m)
 	})
 }
 
@@ -228,7 +232,7 @@ func (c *kernelCode) window(k *symbol.Kernel, start event.KTime) {
 	over := func(m *madeCode) bool { return m.ended != 0 && m.ended <= start }
 	c.former = slices.DeleteFunc(c.former, over)
 	for i, m := range c.made {
-		if over(m) && lists(k, m.Start) {
+		if over(m) && !m.Gone && lists(k, m.Start) {
 			c.made[i] = &madeCode{KernelCode: event.KernelCode{KTime: m.ended, Start: m.Start, End: m.End, Gone: true}}
 		}
 	}

@@ -115,8 +115,12 @@ func TestKernelCodeComesAndGoes(t *testing.T) {
 
 	require.Len(t, p.kernel.made, 1)
 	p.KernelLoaded(KernelAnswer{Symbols: k, From: 7000 * ms})
+	p.Complete(8100 * ms)
 	require.Len(t, p.kernel.made, 1, "the list may have what went half a second before")
-	p.KernelLoaded(KernelAnswer{Symbols: k, From: 7600 * ms})
+	p.KernelLoaded(KernelAnswer{Symbols: k, From: 8200 * ms})
+	require.Len(t, p.kernel.made, 1, "samples of before may still come")
+	p.Complete(9100 * ms)
+	p.Complete(9200 * ms)
 	require.Empty(t, p.kernel.made)
 }
 
@@ -219,6 +223,25 @@ func TestKernelCodeOfTheListBeforeHasItsName(t *testing.T) {
 	p.Batch(batch(sampleIn(2500*ms, at+0x10)))
 	require.Equal(t, map[event.KTime]string{2500 * ms: "[bpf] bpf_prog_2_new"}, kernelNames(t, p.Flush(2600*ms)))
 	require.Nil(t, p.code.kernelBefore)
+}
+
+// A program that went long ago does not come back with the list of before, when its place is
+// given away.
+func TestKernelCodeThatWentStaysGoneInTheListBefore(t *testing.T) {
+	const at = 0xffffffffc0001000
+	p := newPipeline()
+	p.KernelLoaded(KernelAnswer{Symbols: kernelSymbols(t, "ffffffffc0001000 t bpf_prog_1_old\t[bpf]\n")})
+	p.Batch(&event.Batch{Kernel: []event.KernelCode{bpfCode(1500*ms, at, "bpf_prog_1_old", true)}})
+	p.Complete(4050 * ms)
+	p.Batch(batch(sampleIn(4100*ms, at+0x10)))
+	p.Complete(4200 * ms)
+	p.KernelLoaded(KernelAnswer{Symbols: kernelSymbols(t, "ffffffffc0001000 t probe\t[m]\n"), From: 4150 * ms})
+	p.Batch(batch(sampleIn(4500*ms, at+0x10)))
+	closed := p.Complete(5100 * ms)
+	p.Batch(batch(sampleIn(5500*ms, at+0x10)))
+	require.Equal(t, map[event.KTime]string{
+		4100 * ms: "[kernel.kallsyms]", 4500 * ms: "[kernel.kallsyms]", 5500 * ms: "[m] probe",
+	}, kernelNames(t, append(closed, p.Flush(5600*ms)...)))
 }
 
 // A program that only the list knows has its name up to its end, and to the end of that window.

@@ -128,8 +128,7 @@ func (p *Pipeline) KernelLoaded(a KernelAnswer) {
 }
 
 // ModulesRequested reports, once in a window, that the modules are to be looked at, of which
-// no record tells; that gets one ModulesFound
-// at most.
+// no record tells; that gets one ModulesFound at most.
 func (p *Pipeline) ModulesRequested() bool {
 	asked := p.askModules && p.code.kernel != nil && p.code.kernel.Symbols() > 0
 	p.askModules = false

@@ -57,11 +57,16 @@ func (r procReader) file(request pipeline.FileRequest) (pipeline.FileAnswer, err
 		return pipeline.FileAnswer{ID: request.ID}, nil
 	}
 	f.Close()
-	answer.Faulty, answer.TableFaulty = fault != nil, tableFault != nil
 	if answer.File != nil {
 		r.readBytes.Add(answer.Content.Size)
 	}
-	return answer, errors.Join(fault, tableFault)
+	return withFaults(answer, fault, tableFault)
+}
+
+// withFaults says what of the names and of the unwind information was left out.
+func withFaults(answer pipeline.FileAnswer, names, table error) (pipeline.FileAnswer, error) {
+	answer.Faulty, answer.TableFaulty = names != nil, table != nil
+	return answer, errors.Join(names, table)
 }
 
 // compile reads the unwind information of a file. The error is about what was left out.

@@ -97,14 +97,12 @@ func (r procReader) vdso(request pipeline.FileRequest) (pipeline.FileAnswer, err
 		return answer, fmt.Errorf("names of the vDSO are left out: %w", err)
 	}
 	content, size := bytes.NewReader(image), int64(len(image))
-	answer.File, err = symbol.Read(content, size, symbol.Options{Native: r.names.Kernel})
+	var fault, tableFault error
+	answer.File, fault = symbol.Read(content, size, symbol.Options{Native: r.names.Kernel})
 	if !request.Placed {
-		var fault error
-		answer.Table, fault = compile(content, size, request.Mapping.Path)
-		answer.TableFaulty = fault != nil
-		err = errors.Join(err, fault)
+		answer.Table, tableFault = compile(content, size, request.Mapping.Path)
 	}
-	return answer, err
+	return withFaults(answer, fault, tableFault)
 }
 
 // context looks at what a process publishes about itself.

@@ -50,10 +50,8 @@ func (w *window) close(n notes) *Window {
 		binaries:      make([]binary, len(w.mapped)),
 		kernel:        w.code.kernel,
 		kernelBuildID: w.code.kernelBuildID,
+		kernelBefore:  w.code.kernelBefore,
 		made:          make([]event.KernelCode, len(w.kernelMade)),
-	}
-	if w.Start() < w.code.kernelFrom {
-		c.kernelBefore = w.code.kernelBefore
 	}
 	for i, m := range w.kernelMade {
 		c.made[i] = m.KernelCode

@@ -268,6 +268,20 @@ func TestKernelCodeOfTheListGoes(t *testing.T) {
 	}, kernelNames(t, append(closed, p.Flush(2900*ms)...)))
 }
 
+// Code that is known of by a list and ends over what was made keeps the name of that before.
+func TestKernelCodeThatEndsOverOtherKeepsTheirTimes(t *testing.T) {
+	const at = 0xffffffffc0001000
+	c := newKernelCode()
+	list := kernelSymbols(t, "ffffffffc0001040 t bpf_prog_2_b\t[bpf]\n")
+	c.observe([]event.KernelCode{bpfCode(1000*ms, at, "bpf_prog_1_a", false), bpfCode(5000*ms, at+0x40, "bpf_prog_2_b", true)})
+	c.complete(list, 5000*ms)
+	m := c.at(at+0x10, 4000*ms)
+	require.NotNil(t, m)
+	require.Equal(t, "bpf_prog_1_a", m.Name)
+	c.window(list, 5000*ms)
+	require.Empty(t, c.former)
+}
+
 func TestKernelCodeIsBounded(t *testing.T) {
 	c := newKernelCode()
 	for i := range uint64(maxKernelCode + 10) {

@@ -20,6 +20,7 @@ import (
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/event"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/pipeline"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/procfs"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/test/workloads"
 )
 
 // hostileReader reads what a test puts below its directory.
@@ -193,25 +194,14 @@ func TestDamagedDebugInformationIsNamed(t *testing.T) {
 // that have none.
 func TestDamagedUnwindInformationIsNamed(t *testing.T) {
 	r, dir := hostileReader(t)
-	file, section := filepath.Join(dir, "damaged"), filepath.Join(dir, "section")
+	file := filepath.Join(dir, "damaged")
 	program(t, file)
 	answer, err := r.file(requestOf(t, file))
 	require.NoError(t, err)
 	require.False(t, answer.TableFaulty)
 	functions := answer.Table.Functions
 
-	change := func(args ...string) {
-		t.Helper()
-		out, err := exec.Command("objcopy", append(args, file)...).CombinedOutput()
-		require.NoError(t, err, string(out))
-	}
-	change("--dump-section", ".eh_frame="+section)
-	content, err := os.ReadFile(section)
-	require.NoError(t, err)
-	first := 4 + binary.LittleEndian.Uint32(content)
-	content[first+4] ^= 0x7f // how far back what it shares with others is
-	require.NoError(t, os.WriteFile(section, content, 0o600))
-	change("--update-section", ".eh_frame="+section)
+	workloads.DamageUnwindInformation(t, file)
 	answer, err = r.file(requestOf(t, file))
 	require.ErrorContains(t, err, file)
 	require.ErrorContains(t, err, fmt.Sprintf("1 of %d descriptions", functions))

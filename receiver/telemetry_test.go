@@ -6,6 +6,9 @@
 package receiver_test
 
 import (
+	"os"
+	"os/exec"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -15,8 +18,10 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/metadatatest"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/roottest"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/sourcetest"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/receiver"
+	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/test/workloads"
 )
 
 const prefix = "otelcol_receiver_ebpf_profiler_"
@@ -86,4 +91,30 @@ func TestTheMetricsOfTwoReceiversStayApart(t *testing.T) {
 	}
 	_, err = tel.GetMetric(prefix + "samples_taken")
 	require.Error(t, err, "a receiver that was shut down shows nothing")
+}
+
+// A file whose unwind information is damaged is counted as that, once.
+func TestDamagedUnwindInformationIsCounted(t *testing.T) {
+	roottest.Need(t)
+	file := filepath.Join(t.TempDir(), "damaged")
+	source := file + ".c"
+	require.NoError(t, os.WriteFile(source, []byte("int main(void) { for (;;) __asm__ volatile(\"\"); }\n"), 0o600))
+	out, err := exec.Command("gcc", "-o", file, source).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	workloads.DamageUnwindInformation(t, file)
+	tel := componenttest.NewTelemetry()
+	set := metadatatest.NewSettings(tel)
+	r := receiver.New(set, fast(), receiver.OpenKernel, consumertest.NewNop())
+	require.NoError(t, r.Start(t.Context(), componenttest.NewNopHost()))
+	counted := func(name string) int64 { n, _ := sum(t, tel, name, set.ID.String()); return n }
+	require.Eventually(t, func() bool { return counted("samples_delivered") > 0 }, 30*time.Second, 100*time.Millisecond)
+	require.Zero(t, counted("unwind_tables_faulty"))
+
+	cmd := exec.Command(file)
+	require.NoError(t, cmd.Start())
+	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
+	require.Eventually(t, func() bool { return counted("unwind_tables_faulty") == 1 }, 30*time.Second, 100*time.Millisecond)
+	require.Zero(t, counted("symbol_files_faulty"))
+	require.Zero(t, counted("unwind_tables_refused"))
+	require.NoError(t, r.Shutdown(t.Context()))
 }

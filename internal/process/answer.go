@@ -89,8 +89,9 @@ func (t *Table) judge(in *instance, a *Answer) outcome {
 	if l == nil {
 		return refusedExec
 	}
-	l.see(a.Image, a.From, a.To)
-	t.stats.VariablesMalformed += uint64(a.Malformed)
+	if l.see(a.Image, a.From, a.To) {
+		t.stats.VariablesMalformed += uint64(a.Malformed) // another read finds the same again
+	}
 	memory := t.change(l)
 	t.stats.MappedRefused += uint64(memory.take(a.Mappings, a.end(), a.From, a.To, l.fed))
 	memory.executable = cmp.Or(memory.executable, a.Image.Executable)

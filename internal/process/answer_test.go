@@ -83,6 +83,28 @@ func TestExecOfUnknownTime(t *testing.T) {
 	require.Empty(t, exe(tab, 340*us, a, 3))
 }
 
+// A life is read more than once, but what is wrong with its variables is counted once, as it
+// is for a fork that is read on its own, and for the next program of the process.
+func TestMalformedVariablesAreCountedOncePerLife(t *testing.T) {
+	tab := New(Settings{})
+	malformed := func(from event.KTime, p event.ProcID, g event.Generation) uint64 {
+		answer := saw(from, from+us, p, g, "x")
+		answer.Malformed = 1
+		tab.Answer(answer)
+		round(tab, from+2*us)
+		return tab.Stats().VariablesMalformed
+	}
+	round(tab, 5*us, fork(1*us, a, no, 1), fork(2*us, b, a, 1))
+	require.EqualValues(t, 1, malformed(10*us, a, 1))
+	require.EqualValues(t, 1, malformed(20*us, a, 1), "the same life again")
+	require.EqualValues(t, 1, malformed(15*us, a, 1), "what is known is newer")
+	require.EqualValues(t, 2, malformed(30*us, b, 1), "a fork has what its parent has until it is read")
+	require.EqualValues(t, 2, malformed(40*us, b, 1), "the fork again")
+	round(tab, 50*us, exec(49*us, a, 2))
+	require.EqualValues(t, 3, malformed(60*us, a, 2), "another program")
+	require.EqualValues(t, 6, tab.Stats().Answers.Accepted)
+}
+
 // Generations are counted one by one: a gap shows that a record was lost, and the
 // read may have been of the one that was never seen.
 func TestGenerationNeverSeen(t *testing.T) {

@@ -157,18 +157,20 @@ func (m Memory) Keep() Memory {
 	return m
 }
 
-// see gives the life an image of its own.
-func (l *Life) see(image *Image, from, to event.KTime) {
+// see gives the life an image of its own, and reports whether it is the first.
+func (l *Life) see(image *Image, from, to event.KTime) (first bool) {
+	own := l.until == forever
 	switch s := l.sight; {
 	case s == nil:
-		// It lingers and has given up its image.
-	case l.until == forever && s.image == nil:
+		return false // it lingers and has given up its image
+	case own && s.image == nil:
 		s.image, s.from, s.to = image, from, to // the forks that wait for it see it too
-	case l.until == forever && s.to >= to:
-		// What is known is newer.
-	default:
-		l.sight, l.until = &sight{image, from, to}, forever
+		return true
+	case own && s.to >= to:
+		return false // what is known is newer
 	}
+	l.sight, l.until = &sight{image, from, to}, forever
+	return !own
 }
 
 // forgetMappings keeps what names the life and drops what is heavy.

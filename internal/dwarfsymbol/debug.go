@@ -119,7 +119,7 @@ func (d *Debug) section(name string, s elffile.Section) (*section, error) {
 	if !s.InFile() || s.Size == 0 {
 		return nil, nil
 	}
-	out := &section{name: name, img: d.img, header: s, size: s.Size}
+	out := &section{name: name, debug: d, header: s, size: s.Size}
 	if !s.Compressed() {
 		if !d.img.Holds(s.Offset, s.Size) {
 			return nil, fmt.Errorf("%w: %s is beyond the end of the file", ErrDamaged, name)

@@ -262,6 +262,42 @@ func TestOneLargeTable(t *testing.T) {
 	assert.Equal(t, 1, x.Damaged)
 }
 
+// counting is a file that counts its reads.
+type counting struct {
+	io.ReaderAt
+	reads int
+}
+
+func (c *counting) ReadAt(p []byte, off int64) (int, error) {
+	c.reads++
+	return c.ReaderAt.ReadAt(p, off)
+}
+
+// TestAddressesThatAreFarApart: each of a list is in another part of its section, which is
+// in a file.
+func TestAddressesThatAreFarApart(t *testing.T) {
+	const size = 4 * windowSize
+	list := bytes.Repeat(append([]byte{rleIndexedIndexed, 0}, binary.AppendUvarint(nil, size/addressSize-2)...), maxRanges-1)
+	var p parts
+	le := binary.LittleEndian
+	p[0] = append(le.AppendUint16(le.AppendUint32(nil, 4+2+1+1+4), 5), unitCompile, addressSize)
+	p[0] = append(le.AppendUint32(p[0], 0), 1, 0, 0, 0, 0)
+	le.PutUint32(p[0], uint32(len(p[0])-4))
+	p[1] = []byte{1, tagCompileUnit, 0, atRanges, formSecOffset, 0, 0, 0}
+	p[7] = append(list, rleEnd)
+	file := &counting{ReaderAt: bytes.NewReader(append(bareELF(), make([]byte, size)...))}
+	img, err := elffile.Open(file, 64+size)
+	require.NoError(t, err)
+	d := p.debug()
+	d.img = img
+	d.addr = &section{name: "addr", debug: d, header: elffile.Section{Offset: 64, Size: size}, size: size}
+	x, err := d.Index()
+	require.NoError(t, err)
+	assert.Equal(t, 1, x.Damaged)
+	assert.Greater(t, file.reads, 100_000)
+	assert.Less(t, file.reads, 300_000, "of %d", 2*maxRanges)
+}
+
 // stopping is a file that cannot be read any more once it has an error, which it has after
 // a number of reads, if that is positive.
 type stopping struct {

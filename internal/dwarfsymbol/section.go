@@ -13,6 +13,9 @@ import (
 const (
 	// windowSize is how much of a section is read at once.
 	windowSize = 64 << 10
+	// fillCost is what a read of a window takes of the budget, which then bounds a piece of work
+	// to some seconds. Units of large Rust crates read three per KiB of their entries.
+	fillCost = 128
 	// maxText cuts longer names.
 	maxText = 8 << 10
 )
@@ -21,7 +24,7 @@ const (
 // it is compressed. A part of one can stand for the whole (DWARF packages).
 type section struct {
 	name   string
-	img    *elffile.File
+	debug  *Debug // whose budget it is
 	header elffile.Section
 	// from and size are the part.
 	from, size uint64
@@ -59,13 +62,16 @@ func (s *section) fill(off, n uint64) (err error) {
 		}
 		return err
 	}
+	if err := s.debug.spend(fillCost); err != nil {
+		return err
+	}
 	start := off &^ (windowSize/4 - 1)
 	size := min(max(windowSize, off-start+n), s.header.Size-start)
 	if uint64(cap(s.window)) < size || uint64(cap(s.window)) > 4*windowSize {
 		s.window = make([]byte, size)
 	}
 	s.window, s.at = s.window[:size], start
-	err = s.img.Fill(s.name, s.window, s.header.Offset+start)
+	err = s.debug.img.Fill(s.name, s.window, s.header.Offset+start)
 	if err != nil {
 		s.window = nil
 	}
@@ -90,7 +96,7 @@ func (s *section) copy(off, n uint64) ([]byte, error) {
 	if at := s.from + off; at >= s.at && at+n <= s.at+uint64(len(s.window)) {
 		return bytes.Clone(s.window[at-s.at:][:n]), nil
 	}
-	return s.img.Read(s.name, s.header.Offset+s.from+off, n)
+	return s.debug.img.Read(s.name, s.header.Offset+s.from+off, n)
 }
 
 // text returns the string at off, up to its zero byte.
@@ -131,7 +137,7 @@ func (s *section) part(from, size uint64) (*section, error) {
 	}
 	out := *s
 	out.from, out.size = s.from+from, size
-	if s.img != nil {
+	if s.debug != nil {
 		out.window = nil // filled by each for itself
 	}
 	return &out, nil

@@ -224,15 +224,15 @@ func TestFilterByAge(t *testing.T) {
 	roottest.Need(t)
 	lives := workloads.BuildLives(t)
 	const age = 1500 * time.Millisecond
-	old := exec.Command(lives.Alpha, "burn", "0", "6500")
+	old := exec.Command(lives.Alpha, "burn", "0", "60000")
 	require.NoError(t, old.Start())
+	defer func() { _ = old.Process.Kill(); _ = old.Wait() }()
 	time.Sleep(age)
 	var born time.Time
 	all, l := filtered(t, receiver.Filter{MinAge: age}, func() {
 		born = time.Now()
 		lives.Run(t, "fork ( exec %s burn 1 4500 )", lives.Beta)
 	})
-	require.NoError(t, old.Wait())
 	require.Positive(t, l.Unsent)
 	var with, without int
 	for _, p := range all {

@@ -208,7 +208,8 @@ func TestHostileProcessContexts(t *testing.T) {
 	for how, cmd := range bad {
 		seen := names[int64(cmd.Process.Pid)]
 		delete(seen, "") // in the first window
-		if how == "changing" && seen["bad"] { // read before the thread that changes it ran
+		if how == "changing" && seen["bad"] {
+			// It was read before the thread that changes it ran.
 			seen = map[string]bool{"env": true}
 		}
 		assert.Equal(t, map[string]bool{"env": true}, seen, how)

@@ -13,8 +13,8 @@ import (
 const (
 	// windowSize is how much of a section is read at once.
 	windowSize = 64 << 10
-	// fillCost is what a read of a window takes of the budget, which then bounds a piece of work
-	// to some seconds. Units of large Rust crates read three per KiB of their entries.
+	// fillCost is what a read of a window takes of the budget, which bounds a piece of work to
+	// four million of them. Units of large Rust crates read three per KiB of their entries.
 	fillCost = 128
 	// maxText cuts longer names.
 	maxText = 8 << 10

@@ -36,20 +36,6 @@ func deliver(t *testing.T, grpc, http answer) *delivery {
 		"GRPC_ENDPOINT="+backends[overGRPC].endpoint, "HTTP_ENDPOINT="+backends[overHTTP].endpoint), backends}
 }
 
-// settle waits until the files of all that runs here have been read, as memory shows, and the
-// first window has been sent.
-func (d *delivery) settle() {
-	const most = 15
-	for before, n := 0, 0; n < most; n++ {
-		time.Sleep(1500 * time.Millisecond)
-		now := d.memory()
-		if n > 0 && now < before+1<<20 {
-			return
-		}
-		before = now
-	}
-}
-
 // interval is what the collector told of itself at its ends.
 type interval struct {
 	early, late scrape
@@ -57,15 +43,17 @@ type interval struct {
 }
 
 // watch checks what no consumer may disturb: completions at their rate, ledgers
-// that close, samples that are not kept for long.
+// that close, samples that are not kept for long, memory that does not grow.
 func (d *delivery) watch(t *testing.T, length time.Duration) interval {
 	t.Helper()
+	const maxGrowth, maxMemory = 30 << 20, 240 << 20 // of two receivers in one collector
 	early, used, began := d.scrape(), d.memory(), time.Now()
 	time.Sleep(length)
 	i := interval{early, d.scrape(), time.Since(began)}
 	then := d.memory()
 	t.Logf("%d KiB resident, then %d KiB", used>>10, then>>10)
-	assert.Less(t, then, len(d.backends)*maxMemory)
+	assert.Less(t, then-used, maxGrowth, "memory grows")
+	assert.Less(t, then, maxMemory)
 	for id := range d.backends {
 		i.early.ledger(t, id).requireClosed(t)
 		i.late.ledger(t, id).requireClosed(t)
@@ -187,7 +175,7 @@ func refusedForAWhile(t *testing.T) {
 		accepts := always(codes.OK)
 		b.answer.Store(&accepts)
 	}
-	time.Sleep(1500 * time.Millisecond)
+	d.settle()
 	recovered := d.watch(t, 2500*time.Millisecond)
 	for id := range d.backends {
 		assert.Greater(t, recovered.grown(t, id, "samples_delivered"), seconds(1), id)

@@ -39,12 +39,12 @@ func TestTermUnderLoad(t *testing.T) {
 
 // A consumer that always fails: what it does not take is counted and forgotten.
 func TestFailingExporter(t *testing.T) {
-	const id = "ebpf_profiler"
+	const id, maxGrowth, maxMemory = "ebpf_profiler", 30 << 20, 150 << 20
 	burnAll(t)
 	c := start(t, "failing.yaml", portVariable(t, "CLOSED_PORT"))
 	lost := func(s scrape) float64 { return s.sum(t, id, own("samples_lost"), "reason", "consumer_retry") }
 
-	time.Sleep(5 * time.Second)
+	c.settle()
 	early, used := c.scrape(), c.memory()
 	require.Positive(t, lost(early))
 	time.Sleep(6 * time.Second)
@@ -57,6 +57,7 @@ func TestFailingExporter(t *testing.T) {
 	assert.Greater(t, lost(late)-lost(early), 3.0*2*997)
 	assert.Less(t, late.ledger(t, id).InFlight, 4.0*2*997)
 	assert.Zero(t, late.ledger(t, id).Delivered)
+	assert.Less(t, then-used, maxGrowth, "memory grows")
 	assert.Less(t, then, maxMemory)
 	early.ledger(t, id).requireClosed(t)
 	late.ledger(t, id).requireClosed(t)
@@ -64,9 +65,19 @@ func TestFailingExporter(t *testing.T) {
 	c.stop()
 }
 
-// maxMemory is about three times what a receiver takes here, which depends on what runs, and
-// when it is read. What is kept of samples is in the ledger.
-const maxMemory = 250 << 20
+// settle waits until the files of all that runs here have been read, which takes memory, and
+// the first windows have been sent: until three looks find no more than any before.
+func (c *collector) settle() {
+	const most = 20
+	for highest, same, n := 0, 0, 0; same < 3 && n < most; n++ {
+		time.Sleep(1500 * time.Millisecond)
+		now := c.memory()
+		same++
+		if now > highest+1<<20 {
+			highest, same = now, 0
+		}
+	}
+}
 
 // memory is what the collector has resident, in bytes.
 func (c *collector) memory() int {

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,9 +113,10 @@ static void *memory_nobody_fills(size_t size)
 
 static void *change(void *unused)
 {
+	uint32_t whole = header->payload_size;
 	for (uint64_t k = 1;; k++) {
+		header->payload_size = k % whole; // never whole
 		header->published = k;
-		header->payload_size = k % 200;
 	}
 	return unused;
 }
@@ -141,13 +143,15 @@ static void publish(const char *name)
 		header->payload = memory_of_a_file(4096, buf, n);
 	if (is("stuck"))
 		header->payload = memory_nobody_fills(4096);
-	if (!is("torn"))
-		header->published = now();
-	memcpy(header->signature, "OTEL_CTX", 8);
 	if (is("changing")) {
 		pthread_t thread;
 		pthread_create(&thread, NULL, change, NULL);
+		while (!header->published)
+			sched_yield();
+	} else if (!is("torn")) {
+		header->published = now();
 	}
+	memcpy(header->signature, "OTEL_CTX", 8);
 }
 
 static void map(void)

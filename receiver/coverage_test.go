@@ -196,7 +196,7 @@ func TestShortLivesOnFewPIDsAreCovered(t *testing.T) {
 	for _, ms := range []int{1, 2, 5, 10, 20, 50, 200} {
 		t.Run(fmt.Sprint(ms, "_ms"), func(t *testing.T) {
 			fresh := workloads.BuildRelocatedLives(t)
-			first := workloads.FreePID(t)
+			first := workloads.FreePIDs(t, pids)
 			var script strings.Builder
 			for i := range max(6, burned()/ms) {
 				fmt.Fprintf(&script, "at %d ( exec %s burn %d %d ) ", first+i%pids, fresh.Program(i/pids+i), i%16, ms)

@@ -13,7 +13,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -120,31 +119,6 @@ func (l *Lives) Slot(address uint64) string {
 func ProgramOf(slot string) string {
 	program, _, _ := strings.Cut(slot, "_slot_")
 	return program
-}
-
-// FreePID returns a PID that no process gets by chance for a long time: half a
-// round ahead of the last one.
-func FreePID(t testing.TB) int {
-	t.Helper()
-	last, limit := readInt(t, "/proc/sys/kernel/ns_last_pid"), readInt(t, "/proc/sys/kernel/pid_max")
-	const reserved = 301 // RESERVED_PIDS in kernel/pid.c, v6.12
-	for pid := (last+limit/2)%limit + reserved; ; pid++ {
-		if pid >= limit {
-			pid = reserved
-		}
-		if _, err := os.Stat(fmt.Sprintf("/proc/%d", pid)); os.IsNotExist(err) {
-			return pid
-		}
-	}
-}
-
-func readInt(t testing.TB, path string) int {
-	t.Helper()
-	text, err := os.ReadFile(path)
-	require.NoError(t, err)
-	n, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	require.NoError(t, err)
-	return n
 }
 
 // Run lives a script to its end. It is written with spaces between the words;

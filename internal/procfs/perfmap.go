@@ -57,11 +57,15 @@ func (r *Reader) openPerfMap(h handle, s stat, since event.KTime, buf []byte) (*
 	if err := retry(func() error { return unix.Statx(fd, "", unix.AT_EMPTY_PATH, want, &file) }); err != nil {
 		return nil, err
 	}
+	lag := fileTick
+	if file.Mtime.Nsec == 0 {
+		lag = time.Second // as of a file system whose times have no part of a second
+	}
 	switch {
 	case file.Mode&unix.S_IFMT != unix.S_IFREG:
 		return nil, ErrNoFile
 	case file.Uid != who.uid && file.Uid != 0, file.Mtime.Sec+1 < startedAt(s.startTick),
-		time.Unix(file.Mtime.Sec, int64(file.Mtime.Nsec)).Add(fileTick).Before(earliest(since)):
+		time.Unix(file.Mtime.Sec, int64(file.Mtime.Nsec)).Add(lag).Before(earliest(since)):
 		return nil, ErrReplaced
 	}
 	open, err := openat(r.proc, "self/fd/"+strconv.Itoa(fd), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY)

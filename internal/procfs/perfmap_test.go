@@ -45,6 +45,17 @@ func TestOpenPerfMap(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, f.Close())
 
+	// On a file system whose times have no part of a second.
+	second := earliest(since).Truncate(time.Second)
+	require.NoError(t, os.Chtimes(path, second, second))
+	f, _, err = r.OpenPerfMap(pid, since)
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+	second = second.Add(-time.Second)
+	require.NoError(t, os.Chtimes(path, second, second))
+	_, _, err = r.OpenPerfMap(pid, since)
+	require.ErrorIs(t, err, ErrReplaced)
+
 	// It was left there by who had the PID before.
 	past := time.Now().Add(-1000 * time.Hour)
 	require.NoError(t, os.Chtimes(path, past, past))

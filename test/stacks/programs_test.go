@@ -66,6 +66,16 @@ func (b *builder) compile(name string, command ...string) string {
 	return out
 }
 
+// library is the file of a library of g++, which names often lead to.
+func (b *builder) library(name string) string {
+	b.Helper()
+	path, err := exec.Command("g++", "-print-file-name="+name).Output()
+	require.NoError(b, err)
+	file, err := filepath.EvalSymlinks(strings.TrimSpace(string(path)))
+	require.NoError(b, err)
+	return file
+}
+
 func (b *builder) source(name string) string { return filepath.Join(b.here, "testdata", name) }
 
 func (b *builder) c(compiler string, source string, more ...string) string {
@@ -183,7 +193,8 @@ func (b *builder) assembly() (out []program) {
 var unwinding = []string{"_Unwind_RaiseException", "_Unwind_Resume"}
 
 func (b *builder) cplusplus() (out []program) {
-	const libraries = "[libc.so.6]|[libgcc_s.so.1]|[libstdc++.so.6.0.30]|[ld-linux-x86-64.so.2]|plt"
+	standard := "[" + filepath.Base(b.library("libstdc++.so.6")) + "]"
+	libraries := "[libc.so.6]|[libgcc_s.so.1]|" + standard + "|[ld-linux-x86-64.so.2]|plt"
 	for _, compiler := range []string{"g++", "clang++-19"} {
 		path := b.c(compiler, b.source("program.cc"))
 		run := func(kind string, chains ...chain) {
@@ -199,7 +210,7 @@ func (b *builder) cplusplus() (out []program) {
 			links("_ZN5GuardD2Ev|"+libraries+"*", "middle catcher run_exception", dynamicBegin),
 			links("burn_briefly|"+libraries+"*", "catcher run_exception", dynamicBegin),
 			links(libraries+"*", "run_exception", dynamicBegin))
-		run("thread", links("burn ... [libstdc++.so.6.0.30]", threadBegin))
+		run("thread", links("burn ... "+standard, threadBegin))
 	}
 	return out
 }

@@ -1,6 +1,8 @@
 // Copyright The ebpf_profiler authors
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build linux
+
 package workloads_test
 
 import (

@@ -44,7 +44,7 @@ func TestFailingExporter(t *testing.T) {
 	c := start(t, "failing.yaml", portVariable(t, "CLOSED_PORT"))
 	lost := func(s scrape) float64 { return s.sum(t, id, own("samples_lost"), "reason", "consumer_retry") }
 
-	time.Sleep(5 * time.Second)
+	c.settle()
 	early, used := c.scrape(), c.memory()
 	require.Positive(t, lost(early))
 	time.Sleep(6 * time.Second)
@@ -63,6 +63,20 @@ func TestFailingExporter(t *testing.T) {
 	late.ledger(t, id).requireClosed(t)
 	assert.Zero(t, late.sum(t, id, own("late_records")))
 	c.stop()
+}
+
+// settle waits until the files of all that runs here have been read, which takes memory, and
+// the first windows have been sent: until three looks find no more than any before.
+func (c *collector) settle() {
+	const most = 20
+	for highest, same, n := 0, 0, 0; same < 3 && n < most; n++ {
+		time.Sleep(1500 * time.Millisecond)
+		now := c.memory()
+		same++
+		if now > highest+1<<20 {
+			highest, same = now, 0
+		}
+	}
 }
 
 // memory is what the collector has resident, in bytes.

@@ -173,7 +173,7 @@ func refusedForAWhile(t *testing.T) {
 		accepts := always(codes.OK)
 		b.answer.Store(&accepts)
 	}
-	time.Sleep(1500 * time.Millisecond)
+	d.settle()
 	recovered := d.watch(t, 2500*time.Millisecond)
 	for id := range d.backends {
 		assert.Greater(t, recovered.grown(t, id, "samples_delivered"), seconds(1), id)

@@ -121,6 +121,21 @@ func TestWindowsThatCloseTogetherAreAllDelivered(t *testing.T) {
 	require.Equal(t, l.Taken, l.Delivered, "%+v", l)
 }
 
+// However long it takes to take what is left: the last window ends with sampling.
+func TestTheLastWindowEndsWithSampling(t *testing.T) {
+	var end time.Time // of the last window
+	f := &faulty{hang: 2 * time.Second}
+	r := startFaulty(t, fast(), f, func(_ context.Context, p pprofile.Profiles) error {
+		is := p.ResourceProfiles().At(0).ScopeProfiles().At(0).Profiles().At(0)
+		end = is.Time().AsTime().Add(time.Duration(is.DurationNano()))
+		return nil
+	})
+	time.Sleep(1500 * time.Millisecond)
+	before := time.Now()
+	require.NoError(t, r.Shutdown(t.Context()))
+	require.WithinDuration(t, before, end, f.hang/2)
+}
+
 func TestNoCallBeginsAfterShutdown(t *testing.T) {
 	s := fast()
 	s.MaxBatchBytes = 1 // a batch for every sample
@@ -131,7 +146,7 @@ func TestNoCallBeginsAfterShutdown(t *testing.T) {
 		<-release
 		return nil
 	})
-	time.Sleep(1500 * time.Millisecond)
+	require.Eventually(t, func() bool { return calls.Load() > 0 }, 10*time.Second, 10*time.Millisecond)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	require.ErrorContains(t, r.Shutdown(ctx), "busy with a call of ConsumeProfiles")

@@ -216,9 +216,10 @@ func (p *poll) count() {
 	p.counters = counters
 }
 
-// finish stops the producers and takes everything they left: the last
-// completion covers all there is.
+// finish stops the producers and takes everything they left: the last completion covers all
+// there is, the last window ends with sampling.
 func (p *poll) finish() {
+	p.turn(false)
 	if err := p.source.Stop(); err != nil {
 		p.failed(err)
 	}

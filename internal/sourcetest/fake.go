@@ -117,8 +117,13 @@ func (f *Fake) Tasks() ([]event.Task, error) {
 	return []event.Task{{Proc: Proc, Comm: event.Comm{'f', 'a', 'k', 'e'}, Worker: true}}, nil
 }
 
-// Sample does nothing: the fake samples all the time.
-func (f *Fake) Sample(bool) error { return nil }
+// Sample turns sampling off. The fake is on when it is opened, and never again.
+func (f *Fake) Sample(on bool) error {
+	if on {
+		return nil
+	}
+	return f.Stop()
+}
 
 // Reject and Readmit do nothing.
 func (f *Fake) Reject(event.LifeID) error  { return nil }

@@ -130,8 +130,8 @@ func TestFilesOfAContainer(t *testing.T) {
 	roottest.Need(t)
 	const ms = 2
 	for name, script := range map[string]string{
-		"of a parent that lives": "repeat %d ( vfork ( exec %s burn 3 %d ) )",
-		"of parents that do not": "repeat %d ( fork ( fork ( exec %s burn 3 %d ) ) )",
+		"of a parent that lives": "repeat %d ( vfork ( exec %s burn 3 %d ) ) sleep 3000",
+		"of parents that do not": "repeat %d ( fork ( fork ( exec %s burn 3 %d ) ) ) sleep 3000",
 	} {
 		t.Run(name, func(t *testing.T) {
 			lives := workloads.BuildRelocatedLives(t)

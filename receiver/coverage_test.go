@@ -222,9 +222,9 @@ func TestLivesAroundTheStart(t *testing.T) {
 	require.NoError(t, os.Rename(workloads.BuildRelocatedLives(t).Beta, fresh))
 	var running sync.WaitGroup
 	for range 3 {
-		running.Go(func() { starter.Run(t, "repeat %d ( vfork ( exec %s burn 3 20 ) )", burned()/5, fresh) })
+		running.Go(func() { starter.Run(t, "repeat %d ( vfork ( exec %s burn 3 20 ) )", burned()/2, fresh) })
 	}
-	running.Go(func() { starter.Run(t, "vfork ( exec %s burn 3 %d )", fresh, 4*burned()) })
+	running.Go(func() { starter.Run(t, "vfork ( exec %s burn 3 %d )", fresh, 8*burned()) })
 	time.Sleep(200 * time.Millisecond)
 	sink := &consumertest.ProfilesSink{}
 	tab := startTable(t, asConfigured(997), sink)

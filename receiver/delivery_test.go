@@ -66,15 +66,16 @@ func TestAPermanentErrorLosesTheBatch(t *testing.T) {
 
 func TestAnErrorIsRetriedUntilItPasses(t *testing.T) {
 	var calls atomic.Int64
-	sink := &consumertest.ProfilesSink{}
-	r := start(t, fast(), func(ctx context.Context, p pprofile.Profiles) error {
+	s, sink := fast(), &consumertest.ProfilesSink{}
+	s.ReporterInterval = 3 * time.Second // so that no other window is ready before it passes
+	r := start(t, s, func(ctx context.Context, p pprofile.Profiles) error {
 		if calls.Add(1) <= 2 {
 			return errors.New("not now")
 		}
 		return sink.ConsumeProfiles(ctx, p)
 	})
 	ledger := receiver.ReadLedger(r)
-	time.Sleep(1900 * time.Millisecond)
+	require.Eventually(t, func() bool { return calls.Load() >= 3 }, 20*time.Second, 10*time.Millisecond)
 	require.NoError(t, r.Shutdown(t.Context()))
 	l := ledger()
 	requireClosed(t, l)

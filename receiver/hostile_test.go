@@ -92,6 +92,7 @@ func TestFIFOsInPlaceOfFiles(t *testing.T) {
 	}
 
 	list := fmt.Sprintf("/tmp/perf-%d.map", os.Getpid())
+	_ = os.Remove(list) // of a process that had the PID before
 	require.NoError(t, unix.Mkfifo(list, 0o600))
 	defer os.Remove(list)
 	within(t, 10*time.Second, func() {

@@ -19,6 +19,7 @@ import (
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/consumer/consumertest"
 	"go.opentelemetry.io/collector/consumer/xconsumer"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pprofile"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/metadatatest"
@@ -58,10 +59,11 @@ func burn(t *testing.T) {
 func TestOverloadIsCounted(t *testing.T) {
 	s := fast()
 	s.SamplesPerSecond, s.RingBufferSize = 4999, os.Getpagesize()
+	goOn := make(chan struct{})
 	slow, err := xconsumer.NewProfiles(func(ctx context.Context, _ pprofile.Profiles) error {
 		select {
 		case <-ctx.Done():
-		case <-time.After(2500 * time.Millisecond):
+		case <-goOn:
 		}
 		return nil
 	})
@@ -69,10 +71,11 @@ func TestOverloadIsCounted(t *testing.T) {
 	r := startKernel(t, s, slow)
 	burn(t)
 	ledger := receiver.ReadLedger(r)
-	time.Sleep(4 * time.Second)
+	require.Eventually(t, func() bool { return ledger().Lost["consumer_slow"] > 0 }, 30*time.Second, 50*time.Millisecond)
 	l := ledger()
 	require.Equal(t, l.Taken, l.Filtered+l.LostTotal()+l.Delivered+l.InFlight, "in flight: %+v", l)
 	require.GreaterOrEqual(t, l.Completions, uint64(8), "overload does not hold the watermark")
+	close(goOn)
 	require.NoError(t, r.Shutdown(t.Context()))
 	l = ledger()
 	t.Logf("%+v", l)
@@ -180,14 +183,26 @@ func TestTwoReceiversProfileSideBySide(t *testing.T) {
 	first, second := startKernel(t, fast(), a), startKernel(t, fast(), b)
 	ledgers := []func() receiver.Ledger{receiver.ReadLedger(first), receiver.ReadLedger(second)}
 	burn(t)
+	began := time.Now()
 	time.Sleep(1500 * time.Millisecond)
+	ended := time.Now()
 	require.NoError(t, first.Shutdown(t.Context()))
 	require.NoError(t, second.Shutdown(t.Context()))
 	for _, ledger := range ledgers {
 		requireClosed(t, ledger())
 	}
 	// Both saw the same load at the same rate: 5 times is far beyond chance.
-	n, m := float64(timestamps(a.AllProfiles())), float64(timestamps(b.AllProfiles()))
+	together := func(sink *consumertest.ProfilesSink) (n float64) {
+		eachSample(sink.AllProfiles(), func(_ pcommon.Map, _ pprofile.ProfilesDictionary, s pprofile.Sample) {
+			for _, at := range s.TimestampsUnixNano().All() {
+				if at := time.Unix(0, int64(at)); began.Before(at) && at.Before(ended) {
+					n++
+				}
+			}
+		})
+		return n
+	}
+	n, m := together(a), together(b)
 	require.Positive(t, n)
 	require.InDelta(t, 1, n/m, 0.8)
 }

@@ -8,6 +8,7 @@ package receiver_test
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -19,6 +20,7 @@ import (
 	"go.opentelemetry.io/collector/consumer/consumertest"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pprofile"
+	"golang.org/x/sys/unix"
 
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/roottest"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/receiver"
@@ -51,14 +53,29 @@ func startForPrograms(t *testing.T) (*receiver.Receiver, *consumertest.ProfilesS
 	s.SamplesPerSecond = 499
 	sink := &consumertest.ProfilesSink{}
 	r := startKernel(t, s, sink)
-	time.Sleep(s.ReporterInterval)
+	require.Eventually(t, func() bool {
+		named := false
+		for _, p := range sink.AllProfiles() {
+			for _, l := range p.Dictionary().LocationTable().All() {
+				named = named || fileOf(p.Dictionary(), l) == "[kernel.kallsyms]" && l.Lines().Len() > 0
+			}
+		}
+		return named
+	}, 20*time.Second, 50*time.Millisecond)
 	return r, sink
 }
 
-// spin runs a program for a while.
+// spin runs a program for a while of CPU time.
 func spin(t *testing.T, p *ebpf.Program, long time.Duration) {
 	t.Helper()
-	for began := time.Now(); time.Since(began) < long; {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	used := func() time.Duration {
+		var c unix.Timespec
+		require.NoError(t, unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &c))
+		return time.Duration(c.Nano())
+	}
+	for began := used(); used()-began < long; {
 		_, _, err := p.Benchmark(make([]byte, 64), 200, nil)
 		require.NoError(t, err)
 	}

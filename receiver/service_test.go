@@ -124,7 +124,7 @@ func TestServices(t *testing.T) {
 	}
 	commands := map[string]*exec.Cmd{}
 	for name, p := range cases {
-		commands[name] = p.start(t, program, 8*time.Second)
+		commands[name] = p.start(t, program, 5400*time.Millisecond)
 	}
 	for _, cmd := range commands {
 		require.NoError(t, cmd.Wait())

@@ -6,10 +6,14 @@
 package receiver_test
 
 import (
+	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"slices"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/consumer/consumertest"
@@ -32,16 +36,26 @@ type linked struct {
 	at       uint64
 }
 
-// runLinked runs the program and returns the samples of its functions by time.
-func runLinked(t *testing.T, p workloads.Spans, arguments ...string) (all []linked, counts receiver.Links) {
+// runLinked runs the program and returns the samples of its functions by time. The program and
+// its children are told to go on whenever so many samples are linked.
+func runLinked(t *testing.T, p workloads.Spans, enough []uint64, arguments ...string) (all []linked, counts receiver.Links) {
 	t.Helper()
 	s := fast()
 	s.SamplesPerSecond = 499
 	sink := &consumertest.ProfilesSink{}
 	r := startKernel(t, s, sink)
 	links := receiver.ReadLinks(r)
-	out, err := exec.Command(p.Program, arguments...).CombinedOutput()
-	require.NoError(t, err, string(out))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	program := exec.CommandContext(ctx, p.Program, arguments...)
+	program.Stderr, program.SysProcAttr = os.Stderr, &syscall.SysProcAttr{Setpgid: true}
+	require.NoError(t, program.Start())
+	t.Cleanup(func() { _ = syscall.Kill(-program.Process.Pid, syscall.SIGKILL) })
+	for _, n := range enough {
+		require.Eventually(t, func() bool { return links().Linked >= n }, 30*time.Second, 10*time.Millisecond, "%+v", links())
+		require.NoError(t, syscall.Kill(-program.Process.Pid, syscall.SIGUSR1))
+	}
+	require.NoError(t, program.Wait())
 	require.NoError(t, r.Shutdown(t.Context()))
 	eachSample(sink.AllProfiles(), func(a pcommon.Map, d pprofile.ProfilesDictionary, s pprofile.Sample) {
 		frames := userFrames(d, s)
@@ -127,7 +141,7 @@ func TestSamplesAreLinkedToSpans(t *testing.T) {
 	roottest.Need(t)
 	for _, p := range workloads.BuildSpans(t) {
 		t.Run(p.Name, func(t *testing.T) {
-			all, counts := runLinked(t, p, p.Arguments("run")...)
+			all, counts := runLinked(t, p, []uint64{600}, p.Arguments("run")...)
 			requireRight(t, all, 200)
 			require.NotZero(t, counts.Linked)
 			require.Zero(t, counts.Unresolved)
@@ -140,7 +154,7 @@ func TestForkAndExecEndLinks(t *testing.T) {
 	roottest.InTime(t)
 	roottest.Need(t)
 	p := workloads.BuildSpans(t)[0]
-	all, _ := runLinked(t, p, p.Arguments("fork")...)
+	all, _ := runLinked(t, p, []uint64{600, 1300}, p.Arguments("fork")...)
 	requireRight(t, all, 400)
 	pids := map[int64]int{}
 	for _, l := range afterTheFirst(all) {
@@ -148,7 +162,7 @@ func TestForkAndExecEndLinks(t *testing.T) {
 	}
 	require.Len(t, pids, 2, "the child is linked as well")
 
-	all, _ = runLinked(t, p, p.Arguments("exec", p.Program, "hostile")...)
+	all, _ = runLinked(t, p, []uint64{600}, p.Arguments("exec", p.Program, "hostile")...)
 	requireRight(t, all, 200)
 	hostile := 0
 	for _, l := range all {
@@ -165,7 +179,7 @@ func TestHostileContextsAreNoLinks(t *testing.T) {
 	roottest.InTime(t)
 	roottest.Need(t)
 	p := workloads.BuildSpans(t)[0]
-	all, counts := runLinked(t, p, p.Arguments("hostile")...)
+	all, counts := runLinked(t, p, nil, p.Arguments("hostile")...)
 	for _, l := range all {
 		require.Empty(t, l.link)
 	}

@@ -117,22 +117,28 @@ func TestACPUWithoutARingLosesNoLifecycleRecord(t *testing.T) {
 	last := all[len(all)-1]
 	require.NoError(t, k.follow(all[:len(all)-1]))
 	require.NoError(t, k.objects.Rings.Delete(uint32(last)))
-	pid := onCPU(t, last, "true")
 	var batch event.Batch
-	require.Eventually(t, func() bool { // a process is freed a grace period after its end, or more
+	kinds := func(pid uint32) (all []event.Kind) {
 		drainAll(k, &batch)
-		return slices.ContainsFunc(batch.Lifecycle, func(l event.Lifecycle) bool { return l.Proc.PID == pid && l.Kind == event.Free })
+		for _, l := range batch.Lifecycle {
+			if l.Proc.PID == pid {
+				all = append(all, l.Kind)
+			}
+		}
+		return all
+	}
+	// Of some processes the kernel does not tell when they are freed: see Identity in ARCHITECTURE.md.
+	var pids []uint32
+	require.Eventually(t, func() bool {
+		pids = append(pids, onCPU(t, last, "true"))
+		return slices.ContainsFunc(pids, func(pid uint32) bool { return slices.Contains(kinds(pid), event.Free) })
 	}, 10*time.Second, 50*time.Millisecond)
 	require.NoError(t, k.Stop())
 	require.NoError(t, k.Barrier())
-	drainAll(k, &batch)
-	var kinds []event.Kind
-	for _, l := range batch.Lifecycle {
-		if l.Proc.PID == pid {
-			kinds = append(kinds, l.Kind)
-		}
+	for _, pid := range pids {
+		is := slices.DeleteFunc(kinds(pid), func(kind event.Kind) bool { return kind == event.Free })
+		require.ElementsMatch(t, []event.Kind{event.Fork, event.Exec, event.Exit}, is)
 	}
-	require.ElementsMatch(t, []event.Kind{event.Fork, event.Exec, event.Exit, event.Free}, kinds)
 	c, err := k.Counters()
 	require.NoError(t, err)
 	require.Zero(t, c.LifecycleLost)
@@ -214,9 +220,12 @@ func TestSamplingIsTurnedOffAndOn(t *testing.T) {
 	k := open(t, Settings{SamplesPerSecond: 997, PollInterval: time.Second, Paused: true})
 	spin(t, k)
 	require.Empty(t, samplesIn(t, k, 100*time.Millisecond))
+	turning := k.Now()
 	require.NoError(t, k.Sample(true))
+	on := k.Now()
 	require.NoError(t, k.Sample(true))
 	require.Len(t, samplesIn(t, k, 300*time.Millisecond), len(k.cpus))
+	turningOff := k.Now()
 	require.NoError(t, k.Sample(false))
 	off := k.Now()
 	before, err := k.Counters()
@@ -233,5 +242,7 @@ func TestSamplingIsTurnedOffAndOn(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, before.Expected(), after.Expected())
 	require.Equal(t, before.Taken(), after.Taken())
-	require.InDelta(t, float64(after.Expected()), 0.35*997*float64(len(k.cpus)), 0.3*997*float64(len(k.cpus)))
+	due := func(from, to event.KTime) float64 { return float64(to-from) / 1e9 * 997 * float64(len(k.cpus)) }
+	require.GreaterOrEqual(t, float64(after.Expected()), due(on, turningOff)-float64(len(k.cpus)))
+	require.LessOrEqual(t, float64(after.Expected()), due(turning, off)+float64(len(k.cpus)))
 }

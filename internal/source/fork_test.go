@@ -25,10 +25,13 @@ import (
 )
 
 // children tells what the table says that each child has mapped at a place right
-// after its fork.
-func children(t *testing.T, k *Kernel, parent int, place uint64, ended <-chan error) map[uint32]string {
+// after its fork, and how many records of mappings were lost.
+func children(t *testing.T, k *Kernel, parent int, place uint64, ended <-chan error) (found map[uint32]string, lost uint64) {
 	t.Helper()
-	table, found := process.New(process.Settings{}), map[uint32]string{}
+	table := process.New(process.Settings{})
+	found = map[uint32]string{}
+	before, err := k.Counters()
+	require.NoError(t, err)
 	var forks []event.Lifecycle
 	for last := false; !last; {
 		select {
@@ -64,10 +67,9 @@ func children(t *testing.T, k *Kernel, parent int, place uint64, ended <-chan er
 		forks = waiting
 		table.Evict(until)
 	}
-	counters, err := k.Counters()
+	after, err := k.Counters()
 	require.NoError(t, err)
-	require.Zero(t, counters.MappedLost)
-	return found
+	return found, after.MappedLost - before.MappedLost
 }
 
 // The kernel copies the memory before it stamps the fork, and another thread may map
@@ -83,13 +85,22 @@ func TestAForkWhileAnotherThreadMaps(t *testing.T) {
 		files = append(files, filepath.Join(dir, name))
 		require.NoError(t, os.WriteFile(files[len(files)-1], append([]byte(name), make([]byte, 4096)...), 0o600))
 	}
-	cmd := exec.Command(workloads.BuildForker(t), files[0], files[1], strconv.Itoa(n))
+	forker := workloads.BuildForker(t)
 	var said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &said, &said
-	require.NoError(t, cmd.Start())
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	found := children(t, k, cmd.Process.Pid, workloads.ForkerPlace, ended)
+	var found map[uint32]string
+	lost := uint64(1)
+	for range 5 { // the records of a second find room: a run beside which this test was held up says nothing
+		said.Reset()
+		cmd := exec.Command(forker, files[0], files[1], strconv.Itoa(n))
+		cmd.Stdout, cmd.Stderr = &said, &said
+		require.NoError(t, cmd.Start())
+		ended := make(chan error, 1)
+		go func() { ended <- cmd.Wait() }()
+		if found, lost = children(t, k, cmd.Process.Pid, workloads.ForkerPlace, ended); lost == 0 {
+			break
+		}
+	}
+	require.Zero(t, lost)
 	wrong, told := 0, 0
 	for line := range strings.Lines(said.String()) {
 		var pid uint32

@@ -113,8 +113,14 @@ func (h *history) add(b *event.Batch) {
 // wrong returns what is wrong about a sample by all that is known, or nothing.
 func (h *history) wrong(s *event.Sample, lives *workloads.Lives) string {
 	l, ok := h.lives[s.Proc]
-	if !ok {
+	switch {
+	case !ok && s.Proc.Start < h.listed:
+		return ""
+	case !ok:
 		return fmt.Sprintf("instance %v was never born", s.Proc)
+	}
+	if h.before(s.Proc, l) {
+		return ""
 	}
 	if s.KTime+watermark.Guard < l.forked {
 		return fmt.Sprintf("%d ns before its birth", l.forked-s.KTime)
@@ -133,6 +139,12 @@ func (h *history) wrong(s *event.Sample, lives *workloads.Lives) string {
 		return fmt.Sprintf("%d ns after the end of generation %d", s.KTime-l.images[i+1].began, s.Generation)
 	}
 	return l.images[i].misplaced(s, lives)
+}
+
+// before reports whether a process was born and has gone before the tasks were listed: of its
+// life nothing is known.
+func (h *history) before(p event.ProcID, l *lifetime) bool {
+	return !l.scanned && l.forked == 0 && p.Start < h.listed
 }
 
 // misplaced holds the code that the sample hit against the name of its program.
@@ -174,7 +186,7 @@ func (h *history) unbalanced(alive []event.Task, at event.KTime) (out []string, 
 	}
 	for p, l := range h.lives {
 		switch {
-		case !l.scanned && l.forked == 0 && p.Start < h.listed:
+		case h.before(p, l):
 			// It is of no interest.
 		case !l.scanned && l.forked == 0:
 			out = append(out, fmt.Sprintf("%v was not born: %+v", p, *l))

@@ -147,15 +147,16 @@ func TestMappingsWakeNobody(t *testing.T) {
 // What finds no room is counted.
 func TestMappingsThatAreLostAreCounted(t *testing.T) {
 	k := open(t, Settings{SamplesPerSecond: 1, PollInterval: time.Second})
+	defer pin(t, k.cpus[0].id)()
 	lives := workloads.BuildLives(t)
 	counters := func() Counters {
 		c, err := k.Counters()
 		require.NoError(t, err)
 		return c
 	}
-	for range 40 { // until a CPU has had more than its buffer holds
+	for range 40 { // until the CPU has had nearly what its buffer holds
 		lives.Run(t, "repeat 500 ( vfork ( exec %s ) )", lives.Beta)
-		if slices.ContainsFunc(k.cpus, func(c *cpu) bool { return c.mapped.written() > sidebandSize*9/10 }) {
+		if k.cpus[0].mapped.written() > sidebandSize*9/10 {
 			break
 		}
 	}

@@ -17,8 +17,8 @@ import (
 //go:embed goinline/main.go
 var goInlineSource string
 
-// BuildGoInline builds a Go program without symbols that burns a CPU for two seconds
-// in main.inner, inlined into main.outer, and returns the line of inner that burns.
+// BuildGoInline builds a Go program without symbols that burns two seconds of CPU
+// time in main.inner, inlined into main.outer, and returns the line of inner that burns.
 func BuildGoInline(t testing.TB) (program string, line int64) {
 	t.Helper()
 	dir := t.TempDir()

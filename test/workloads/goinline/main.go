@@ -1,18 +1,28 @@
 // Copyright The ebpf_profiler authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command goinline burns a CPU for some seconds in a function that is inlined into
-// another.
+//go:build linux
+
+// Command goinline burns two seconds of CPU time in a function that is inlined into another.
 package main
 
-import "time"
+import "syscall"
 
 func main() {
 	sum := uint64(0)
-	for end := time.Now().Add(2 * time.Second); time.Now().Before(end); {
-		sum += outer(1_000_000)
+	for seconds() < 2 {
+		sum += outer(10_000_000)
 	}
 	println(sum)
+}
+
+// seconds are those of CPU time.
+func seconds() float64 {
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		panic(err)
+	}
+	return float64(used.Utime.Nano()+used.Stime.Nano()) / 1e9
 }
 
 //go:noinline

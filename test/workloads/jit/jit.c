@@ -3,7 +3,7 @@
 
 /*
  * Makes a function at run time, says so in /tmp/perf-PID.map, and burns a CPU in it
- * for the seconds that are its argument; then another.
+ * for the seconds of CPU time that are its argument; then another.
  */
 #include <err.h>
 #include <stdio.h>
@@ -23,7 +23,7 @@ static const unsigned int code[] = { 0xf1000400, 0x54ffffe1, 0xd65f03c0 };
 static void burn(char *place, const char *name, int seconds)
 {
 	char path[64];
-	time_t end = time(NULL) + seconds + 1;
+	clock_t end = clock() + seconds * CLOCKS_PER_SEC;
 	FILE *map;
 
 	memcpy(place, code, sizeof(code));
@@ -32,7 +32,7 @@ static void burn(char *place, const char *name, int seconds)
 	map = fopen(path, "a");
 	if (!map || fprintf(map, "%lx %zx %s\n", (unsigned long)place, sizeof(code), name) < 0 || fclose(map))
 		err(1, "%s", path);
-	while (time(NULL) < end)
+	while (clock() < end)
 		((void (*)(long))place)(50000000);
 }
 

@@ -4,15 +4,16 @@
 /*
  * Threads that burn CPUs in functions of their own, each of which is in a span of its own:
  * function alpha of thread 2 in trace 02 02 .. and span 02 .. 'a'. In function none they are
- * in no span. The two ways of updating a context take turns. The first argument is how the
- * program ends: run, hostile, fork, or exec and a program. The second is a library that
- * publishes, if it is not linked.
+ * in no span. The two ways of updating a context take turns. They go on until SIGUSR1. The
+ * first argument is how the program ends: run, hostile, fork, or exec and a program. The
+ * second is a library that publishes, if it is not linked.
  */
 #include "context.h"
 
 #include <dlfcn.h>
 #include <err.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,9 +22,15 @@
 #include <unistd.h>
 
 #define THREADS 3
-#define ROUNDS 20
+#define TURNS 200
 
 static void (*publish)(struct context *);
+static volatile sig_atomic_t enough;
+
+static void be_enough(int unused)
+{
+	enough = 1;
+}
 
 static long now_us(void)
 {
@@ -59,7 +66,7 @@ static void *work(void *argument)
 	int thread = (int)(long)argument;
 	static __thread struct context record, other;
 
-	for (int i = 0; i < ROUNDS; i++) {
+	for (int i = 0; !enough; i++) {
 		enter(&record, thread, 'a');
 		publish(&record);
 		alpha();
@@ -87,7 +94,7 @@ static void be_hostile(void)
 	static const uintptr_t bad[] = { 1, 8, 4096, -1, -8, 0xffff888000000000, 0xffffffff81000000, 0x8000000000000000, 0x7fffffffffff };
 
 	memset(noise, 0xff, sizeof(noise));
-	for (int i = 0; i < 5 * ROUNDS; i++) {
+	for (int i = 0; i < TURNS; i++) {
 		if (i % 10 < 9)
 			publish((void *)bad[i % 10]);
 		else
@@ -101,6 +108,7 @@ static void run(void)
 {
 	pthread_t threads[THREADS];
 
+	enough = 0;
 	for (long i = 1; i < THREADS; i++)
 		pthread_create(&threads[i], NULL, work, (void *)(i + 1));
 	work((void *)1);
@@ -121,6 +129,7 @@ int main(int argc, char **argv)
 #else
 	publish = attach;
 #endif
+	signal(SIGUSR1, be_enough);
 	if (!strcmp(mode, "hostile")) {
 		be_hostile();
 		return 0;

@@ -89,7 +89,7 @@ test: test-needs ## Run all tests, those on the kernel only when root
 
 # What the short form leaves out and takes a minute.
 test-oracles: ## Run the simulation, and compare names and lines with llvm-symbolizer and the Go runtime
-	$(GO) test -count=1 ./test/simulation ./test/symbols ./internal/gosymbol
+	$(GO) test -count=1 -timeout 30m ./test/simulation ./test/symbols ./internal/gosymbol
 
 # How long each.
 FUZZ_FOR ?= 60s
@@ -113,7 +113,7 @@ symbols: ## Compare names with llvm-symbolizer-19 and write docs/symbols.md (SYM
 	$(GO) test -count=1 -timeout 60m -run TestTheDocument ./test/symbols -args -update -files "$(SYMBOLS)"
 
 test-e2e: build-e2e build-contrib ## Run the collector from end to end (root)
-	$(GO) test -count=1 -v -tags e2e ./test/e2e/...
+	$(GO) test -count=1 -v -timeout 30m -tags e2e ./test/e2e/...
 
 test-needs-stacks:
 	@internal/tools/test-needs.sh stacks
@@ -122,7 +122,7 @@ test-stacks: test-needs-stacks ## Compare stacks of known programs frame by fram
 	$(GO) test -count=1 -v -timeout 60m -tags stacks ./test/stacks -args $(STACKS)
 
 test-browser: ## Look at the web view with Chromium
-	cd exporter/pprofwebexporter && $(GO) test -count=1 -v -tags browser -run Browser .
+	cd exporter/pprofwebexporter && $(GO) test -count=1 -v -timeout 30m -tags browser -run Browser .
 
 test-model: ## Check the models of the watermark and of process identity with SPIN (some 6 min)
 	$(GO) test -count=1 -v -timeout 30m -tags model ./test/model

@@ -122,9 +122,13 @@ func TestReload(t *testing.T) {
 	for reload := 1; reload <= 5; reload++ {
 		c.signal(syscall.SIGHUP)
 		c.waitReady(1 + reload)
-		// Two windows are full by then.
-		time.Sleep(2200 * time.Millisecond)
-		s := c.scrape()
+		var s scrape
+		for range 20 { // until a window is full
+			time.Sleep(1100 * time.Millisecond)
+			if s = c.scrape(); s.ledger(t, id).Delivered > 0 {
+				break
+			}
+		}
 		assert.Positive(t, s.ledger(t, id).Delivered, "reload %d", reload)
 		assert.Zero(t, s.sum(t, id, own("late_records")), "reload %d", reload)
 		s.ledger(t, id).requireClosed(t)

@@ -124,8 +124,9 @@ func TestWindowsThatCloseTogetherAreAllDelivered(t *testing.T) {
 // However long it takes to take what is left: the last window ends with sampling.
 func TestTheLastWindowEndsWithSampling(t *testing.T) {
 	var end time.Time // of the last window
-	f := &faulty{hang: 2 * time.Second}
-	r := startFaulty(t, fast(), f, func(_ context.Context, p pprofile.Profiles) error {
+	s, f := fast(), &faulty{hang: 2 * time.Second}
+	s.ReporterInterval = time.Minute
+	r := startFaulty(t, s, f, func(_ context.Context, p pprofile.Profiles) error {
 		is := p.ResourceProfiles().At(0).ScopeProfiles().At(0).Profiles().At(0)
 		end = is.Time().AsTime().Add(time.Duration(is.DurationNano()))
 		return nil

@@ -34,7 +34,9 @@ type history struct {
 	lives map[event.ProcID]*lifetime
 	// listed is when the tasks had been: who began before and is not among them
 	// has ended, and may have begun before the programs were attached.
-	listed  event.BootTime
+	listed event.BootTime
+	// until is the same moment.
+	until   event.KTime
 	samples []event.Sample
 }
 
@@ -55,10 +57,10 @@ type image struct {
 	slots      map[string]int
 }
 
-func newHistory(tasks []event.Task) *history {
+func newHistory(tasks []event.Task, until event.KTime) *history {
 	var now unix.Timespec
 	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &now) // the clock and the pointer are valid
-	h := &history{lives: map[event.ProcID]*lifetime{}, listed: event.BootTime(now.Nano())}
+	h := &history{lives: map[event.ProcID]*lifetime{}, listed: event.BootTime(now.Nano()), until: until}
 	for _, t := range tasks {
 		l := h.life(t.Proc)
 		l.scanned = true
@@ -113,14 +115,11 @@ func (h *history) add(b *event.Batch) {
 // wrong returns what is wrong about a sample by all that is known, or nothing.
 func (h *history) wrong(s *event.Sample, lives *workloads.Lives) string {
 	l, ok := h.lives[s.Proc]
-	switch {
-	case !ok && s.Proc.Start < h.listed:
-		return ""
-	case !ok:
+	if !ok {
 		return fmt.Sprintf("instance %v was never born", s.Proc)
 	}
-	if h.before(s.Proc, l) {
-		return ""
+	if h.unlisted(s.Proc) && l.exits > 0 && l.exited < h.until {
+		return "" // its end is all that was told of it
 	}
 	if s.KTime+watermark.Guard < l.forked {
 		return fmt.Sprintf("%d ns before its birth", l.forked-s.KTime)
@@ -141,10 +140,10 @@ func (h *history) wrong(s *event.Sample, lives *workloads.Lives) string {
 	return l.images[i].misplaced(s, lives)
 }
 
-// before reports whether a process was born and has gone before the tasks were listed: of its
-// life nothing is known.
-func (h *history) before(p event.ProcID, l *lifetime) bool {
-	return !l.scanned && l.forked == 0 && p.Start < h.listed
+// unlisted reports whether a process began before the tasks had been listed, and nothing told
+// of it then.
+func (h *history) unlisted(p event.ProcID) bool {
+	return !h.lives[p].scanned && h.lives[p].forked == 0 && p.Start < h.listed
 }
 
 // misplaced holds the code that the sample hit against the name of its program.
@@ -186,7 +185,7 @@ func (h *history) unbalanced(alive []event.Task, at event.KTime) (out []string, 
 	}
 	for p, l := range h.lives {
 		switch {
-		case h.before(p, l):
+		case h.unlisted(p):
 			// It is of no interest.
 		case !l.scanned && l.forked == 0:
 			out = append(out, fmt.Sprintf("%v was not born: %+v", p, *l))

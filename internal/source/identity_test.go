@@ -28,7 +28,7 @@ func observe(t *testing.T, hz int, during func()) (*history, *Kernel) {
 	k := open(t, Settings{SamplesPerSecond: hz, PollInterval: time.Second, RingBufferSize: 16 << 20})
 	tasks, err := k.Tasks()
 	require.NoError(t, err)
-	h := newHistory(tasks)
+	h := newHistory(tasks, k.Now())
 	drain := func() {
 		var b event.Batch
 		drainAll(k, &b)

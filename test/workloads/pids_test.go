@@ -16,9 +16,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/internal/roottest"
 	"github.com/seed-a4c8bb2c/ebpfprofilerreceiver/test/workloads"
-	"github.com/stretchr/testify/require"
 )
 
 // A PID is not free while a process has it, nor while the group and the session of that

@@ -109,6 +109,7 @@ static void run(void)
 	pthread_t threads[THREADS];
 
 	enough = 0;
+	alarm(60); /* nobody may be left to say so */
 	for (long i = 1; i < THREADS; i++)
 		pthread_create(&threads[i], NULL, work, (void *)(i + 1));
 	work((void *)1);
